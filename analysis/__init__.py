@@ -1,0 +1,1 @@
+"""Pure functions over small tables: completeness, allocation, attribution. Knows no storage."""

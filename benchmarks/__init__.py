@@ -1,0 +1,5 @@
+"""Side-by-side measurements that print ratios; see README.md.
+
+Belongs here: candidates, data for them, and how they are measured. Does not: assertions on
+speed. A test asserts that a benchmark runs and counts right, never how fast it was.
+"""

@@ -1,0 +1,118 @@
+"""A family without its canonical columns: the vendor's own, typed, with the exact quarantine.
+
+What is left of an ingest when nothing is translated; the difference is the price of translation.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pyiceberg.transforms import HourTransform
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    IcebergType,
+    IntegerType,
+    LongType,
+    StringType,
+    TimeType,
+)
+
+from lake.formats.base import Family, Judgement, Layout
+from lake.inflate import Lines
+from lake.reads import quote_identifier
+from lake.records import LONG, TIME, Record, opt, req
+from lake.source import Source
+
+_TYPES: dict[str, IcebergType] = {
+    "BIGINT": LongType(),
+    "BOOLEAN": BooleanType(),
+    "DATE": DateType(),
+    "DOUBLE": DoubleType(),
+    "INTEGER": IntegerType(),
+    "TIME": TimeType(),
+    "VARCHAR": StringType(),
+    "DECIMAL(15,3)": DecimalType(15, 3),
+}
+
+
+def iceberg_type(kind: str) -> IcebergType:
+    """Return the Iceberg type of a raw column's DuckDB type."""
+    return _TYPES[kind]
+
+
+def raw_types(layout: Layout) -> dict[str, str]:
+    """Return raw column -> DuckDB type; what is read as text to be tried has the type tried."""
+    return {**layout.columns, **layout.as_text}
+
+
+class RawColumns(Family):
+    """Reads and judges as another family does, and leaves the columns as they are."""
+
+    def __init__(self, family: Family, layout: Layout) -> None:
+        self._family = family
+        self.name = f"raw_{family.name}"
+        self.version = family.version
+        self._columns = {_plain(n): (n, t) for n, t in raw_types(layout).items()}
+        self.record = Record(
+            "bronze",
+            self.name,
+            "A vendor's columns, typed",
+            (
+                req("event_time", TIME, "as the canonical record has it"),
+                req("source_line", LONG, "as the canonical record has it"),
+                *(opt(n, iceberg_type(t), "the vendor's") for n, (_, t) in self._columns.items()),
+            ),
+            partition_by="event_time",
+            transform=HourTransform(),
+            stats=("event_time",),
+        )
+
+    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
+        """Return the family's layout."""
+        return self._family.layout(head, source, previous)
+
+    def cuts(self, memory: mmap.mmap, size: int) -> Sequence[int]:
+        """Return the family's cuts."""
+        return self._family.cuts(memory, size)
+
+    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
+        """Return the family's read."""
+        return self._family.read_sql(path, layout, longest_line)
+
+    def line_numbers_sql(self) -> str | None:
+        """Return the family's query of left-out lines."""
+        return self._family.line_numbers_sql()
+
+    def overruled(
+        self, lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Return the lines that the family overrules."""
+        return self._family.overruled(lines, layout, numbers)
+
+    def judge(self, line: bytes, layout: Layout) -> Judgement:
+        """Return the family's judgement."""
+        return self._family.judge(line, layout)
+
+    def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
+        """Return the one derived column that a line is judged by."""
+        return {"event_time": self._family.derived_sql(layout, source)["event_time"]}
+
+    def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the raw columns; text that stands for a number is tried."""
+        return {
+            column: f"try_cast({quote_identifier(raw)} as {kind})"
+            for column, (raw, kind) in self._columns.items()
+            if raw in layout.columns
+        }
+
+
+def _plain(name: str) -> str:
+    """Return a column name of letters, digits and underscores."""
+    return re.sub(r"\W+", "_", name).strip("_").lower()

@@ -1,0 +1,134 @@
+{#
+    Which hours and months a run rebuilds, and time arithmetic. All intervals are half-open and UTC.
+
+    A run asks with the variables `hours` and `months`, or else with the build plan; with neither it
+    asks for everything. The orchestration uses the plan: other variables in each call make dbt
+    parse the whole project each time (2 s of CPU).
+
+    The variables come from outside. Their text never reaches SQL: it must match a pattern whole,
+    is parsed, and SQL gets the parsed instant, formatted here.
+#}
+
+{% macro requested_hours() -%}
+    {%- set asked = _requested('hours', '2026-11-16T05:00:00+00:00',
+        '[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):00:00([+]00:00|Z)'
+    ) -%}
+    {{ return(asked or planned_periods('hour')) }}
+{%- endmacro %}
+
+{% macro requested_months() -%}
+    {%- set asked = _requested('months', '2026-11-01', '[0-9]{4}-(0[1-9]|1[0-2])-01') -%}
+    {{ return(asked or planned_periods('month')) }}
+{%- endmacro %}
+
+{# Return the variable's instants, sorted, once each; all but a list of them is refused. #}
+{% macro _requested(name, example, pattern) -%}
+    {%- set given = var(name, []) -%}
+    {%- if given is string or given is mapping or given is not iterable -%}
+        {%- do exceptions.raise_compiler_error(
+            "var '" ~ name ~ "' is " ~ given ~ "; expected a list such as ['" ~ example ~ "']. "
+            ~ "Pass it as --vars '{\"" ~ name ~ "\": [\"" ~ example ~ "\"]}'.") -%}
+    {%- endif -%}
+    {%- set found = [] -%}
+    {%- for item in given -%}
+        {%- set text = item | string -%}
+        {%- if not modules.re.fullmatch(pattern, text) -%}
+            {%- do exceptions.raise_compiler_error(
+                "var '" ~ name ~ "' holds " ~ (text | tojson)
+                ~ "; expected the start of one of the " ~ name ~ ", in UTC, as '" ~ example
+                ~ "'. Correct it and run again.") -%}
+        {%- endif -%}
+        {%- do found.append(modules.datetime.datetime.fromisoformat(text)) -%}
+    {%- endfor -%}
+    {{ return(found | unique | sort) }}
+{%- endmacro %}
+
+{# Return [start, end) pairs: neighbouring hours become one range, so a day is one comparison. #}
+{% macro hour_ranges() -%}
+    {%- set ranges = [] -%}
+    {%- for start in requested_hours() -%}
+        {%- set end = start + modules.datetime.timedelta(hours=1) -%}
+        {%- if ranges and ranges[-1][1] == start -%}
+            {%- do ranges.append((ranges.pop()[0], end)) -%}
+        {%- else -%}
+            {%- do ranges.append((start, end)) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(ranges) }}
+{%- endmacro %}
+
+{% macro month_ranges() -%}
+    {%- set ranges = [] -%}
+    {%- for start in requested_months() -%}
+        {%- set end = (start + modules.datetime.timedelta(days=31)).replace(day=1) -%}
+        {%- if ranges and ranges[-1][1] == start -%}
+            {%- do ranges.append((ranges.pop()[0], end)) -%}
+        {%- else -%}
+            {%- do ranges.append((start, end)) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(ranges) }}
+{%- endmacro %}
+
+{# The condition "belongs to the requested hours"; column: an instant of any resolution. #}
+{% macro in_requested_hours(column) -%}
+    {{ _in_ranges(column, hour_ranges(), false) }}
+{%- endmacro %}
+
+{# The same for months; is_date: the column is a date, else an instant. #}
+{% macro in_requested_months(column, is_date=true) -%}
+    {{ _in_ranges(column, month_ranges(), is_date) }}
+{%- endmacro %}
+
+{% macro _in_ranges(column, ranges, is_date) -%}
+    {%- if not ranges -%}
+        true
+    {%- else -%}
+        (
+        {%- for start, end in ranges -%}
+            {%- if not loop.first %} or {% endif -%}
+            ({{ column }} >= {{ _point(start, is_date) }}
+            and {{ column }} < {{ _point(end, is_date) }})
+        {%- endfor -%}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro _point(moment, is_date) -%}
+    {%- if is_date -%}
+        date '{{ moment.strftime("%Y-%m-%d") }}'
+    {%- else -%}
+        {{ instant(moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# A literal instant. #}
+{% macro instant(text) -%}{{ return(adapter.dispatch('instant', 'weir')(text)) }}{%- endmacro %}
+{% macro default__instant(text) -%}timestamp '{{ text }}'{%- endmacro %}
+{% macro duckdb__instant(text) -%}timestamptz '{{ text }}'{%- endmacro %}
+
+{# The start of the slot of so many seconds that an instant lies in. #}
+{% macro slot_start(column, seconds) -%}
+    {{ return(adapter.dispatch('slot_start', 'weir')(column, seconds)) }}
+{%- endmacro %}
+{% macro default__slot_start(column, seconds) -%}
+    timestamp_seconds(unix_seconds({{ column }}) div {{ seconds }} * {{ seconds }})
+{%- endmacro %}
+{# Integer arithmetic: date_trunc on timestamptz asks the calendar for each row. #}
+{% macro duckdb__slot_start(column, seconds) -%}
+    make_timestamptz(epoch_us({{ column }}) // {{ seconds }}000000 * {{ seconds }}000000)
+{%- endmacro %}
+
+{# The first day of the month (UTC) an instant lies in. #}
+{% macro month_of(column) -%}cast(date_trunc('month', {{ column }}) as date){%- endmacro %}
+
+{# What a test looks at: the periods the run built, by whichever column the relation has. #}
+{% macro built_periods(hour_column, month_column) -%}
+    {%- if hour_column -%}
+        {{ in_requested_hours(hour_column) }}
+    {%- elif month_column -%}
+        {{ in_requested_months(month_column) }}
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,311 @@
+"""The dbt-duckdb plugin: shows dbt the lake, pinned, and the price contracts.
+
+Belongs here: views over snapshots of Iceberg tables, the table of price tiers, and saying who
+holds the build file. Does not: any number (models/) or rule of a contract (weir_prices).
+
+The plan (a JSON file) pins the snapshots and names the hours and months that a run rebuilds; it
+sees the rows of those hours alone::
+
+    {"pins": {"bronze.cdn_requests": 123}, "hours": ["2026-11-16T00:00:00+00:00"], "months": []}
+
+A table that the plan does not name is read at its current snapshot; a null pin is the empty table.
+Other keys are the writer's own. Models read the periods from `bronze.build_plan`, not from dbt's
+variables, and the plan's name stays the same from call to call: dbt parses the project again
+whenever a variable or a word of the rendered profile differs.
+
+Not named `lake`: a plugin module must not be called like a package that it imports.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.adapters.duckdb.plugins import BasePlugin
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.expressions import (
+    And,
+    BooleanExpression,
+    GreaterThanOrEqual,
+    LessThan,
+    Or,
+)
+from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
+from weir_prices import PriceContractError, Tier, load_contracts
+
+from lake.catalog import open_catalog
+from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql
+from lake.records import BRONZE
+from lake.settings import load_settings
+
+#: what the monthly models read of the published mart; a test holds it to the mart's contract
+GOLD_TRAFFIC = (
+    NestedField(1, "slot_start", TimestamptzType(), required=True),
+    NestedField(2, "cdn", StringType(), required=True),
+    NestedField(3, "pop", StringType(), required=True),
+    NestedField(4, "customer", StringType(), required=True),
+    NestedField(5, "requests", LongType(), required=True),
+    NestedField(6, "bytes", LongType(), required=True),
+    NestedField(7, "bytes_in", LongType(), required=True),
+    NestedField(8, "hit_requests", LongType(), required=True),
+    NestedField(9, "hit_bytes", LongType(), required=True),
+)
+_HOUR = dt.timedelta(hours=1)
+#: a filter is judged once per file and range; beyond this the smallest gaps are read as well
+_MAX_RANGES = 40
+_TIERS_DDL = (
+    "contract_id VARCHAR, vendor VARCHAR, currency VARCHAR, valid_from DATE, valid_to DATE, "
+    "line_no INTEGER, kind VARCHAR, tier_from_gb DECIMAL(38,9), tier_to_gb DECIMAL(38,9), "
+    "tier_from_bytes DECIMAL(38,0), tier_to_bytes DECIMAL(38,0), unit_price DECIMAL(18,9)"
+)
+
+
+class BuildFileLockedError(RuntimeError):
+    """Another process has the build file open."""
+
+
+class BuildPlanError(RuntimeError):
+    """The plan file is not what the plugin reads."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Snapshots to read, hours and months (their first instants) to rebuild; none means all."""
+
+    pins: dict[str, int | None] = field(default_factory=dict)
+    hours: tuple[dt.datetime, ...] = ()
+    months: tuple[dt.datetime, ...] = ()
+
+
+class Plugin(BasePlugin):  # type: ignore[misc]
+    """Create the views `bronze.*` and `gold.*` and the table `contracts.price_contract_tiers`."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Read the configuration of profiles.yml; see that the build file can be opened."""
+        self._settings = load_settings(home=Path(plugin_config["home"]).resolve())
+        self._plan = read_plan(plugin_config["plan"])
+        self._contracts = Path(plugin_config["price_contracts"])
+        if self.creds is not None and self.creds.path != ":memory:":
+            check_unlocked(Path(self.creds.path), dict(self.creds.config_options or {}))
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Show the lake to a connection; a read-only one keeps the views it was built with."""
+        if _is_read_only(conn):
+            return
+        conn.execute("SET TimeZone = 'UTC'")
+        catalog = open_catalog(self._settings)
+        try:
+            show_lake(conn, catalog, self._plan)
+        finally:
+            catalog.close()
+        show_contracts(conn, self._contracts)
+
+
+def read_plan(name: str) -> Plan:
+    """Return the plan of a file; no name: current snapshots and all hours."""
+    if not name:
+        return Plan()
+    try:
+        data = json.loads(Path(name).read_text(encoding="utf-8"))
+        return Plan(
+            {
+                str(table): None if snapshot is None else int(snapshot)
+                for table, snapshot in (data.get("pins") or {}).items()
+            },
+            tuple(sorted({_hour(text) for text in data.get("hours") or ()})),
+            tuple(sorted({_month(text) for text in data.get("months") or ()})),
+        )
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BuildPlanError(
+            f"build plan {name}: {error}; expected a JSON object with pins (table to snapshot id), "
+            "hours (2026-11-16T00:00:00+00:00) and months (2026-11-01), in UTC. Let the "
+            "orchestration write it, or unset WEIR_BUILD_PLAN."
+        ) from error
+
+
+def _hour(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
+    whole = moment.replace(minute=0, second=0, microsecond=0)
+    if moment != whole or moment.utcoffset() != dt.timedelta(0):
+        raise ValueError(f"{text} is no hour in UTC")
+    return moment
+
+
+def _month(text: str) -> dt.datetime:
+    day = dt.date.fromisoformat(text)
+    if day.day != 1:
+        raise ValueError(f"{text} is no first day of a month")
+    return dt.datetime(day.year, day.month, 1, tzinfo=dt.UTC)
+
+
+def check_unlocked(path: Path, config: dict[str, Any]) -> None:
+    """Raise with the holder's PID if another process has the file open; make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        return
+    try:
+        duckdb.connect(str(path), config=config).close()
+    except duckdb.IOException as error:
+        if "lock" not in str(error).lower():
+            raise
+        pid = re.search(r"PID (\d+)", str(error))
+        holder = f"process {pid[1]}" if pid else "another process"
+        raise BuildFileLockedError(
+            f"build file {path.resolve()} is held by {holder}; expected it free, DuckDB allows one "
+            "writer. Wait for the running refresh to end, or stop `make up`, or point "
+            "WEIR_BUILD_FILE at another file (it is a cache, any empty path will do)."
+        ) from error
+
+
+def _is_read_only(conn: duckdb.DuckDBPyConnection) -> bool:
+    row = conn.execute(
+        "SELECT readonly FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def show_lake(conn: duckdb.DuckDBPyConnection, catalog: Catalog, plan: Plan) -> None:
+    """Create the views over the lake and `bronze.build_plan`, what the run rebuilds."""
+    pruned = hours_filter(plan.hours)
+    for record in BRONZE:
+        sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, pruned)
+        _create_view(conn, record.identifier, sql)
+    sql = _relation_sql(catalog, plan, "gold.traffic_5m", GOLD_TRAFFIC, None)
+    _create_view(conn, "gold.traffic_5m", sql)
+    conn.execute(
+        "CREATE OR REPLACE TABLE bronze.build_plan "
+        "(period VARCHAR NOT NULL, starts_at TIMESTAMPTZ NOT NULL)"
+    )
+    for period, starts in (("hour", plan.hours), ("month", plan.months)):
+        conn.execute(
+            "INSERT INTO bronze.build_plan SELECT ?, unnest(?::TIMESTAMPTZ[])",
+            [period, list(starts)],
+        )
+
+
+def _relation_sql(
+    catalog: Catalog,
+    plan: Plan,
+    identifier: str,
+    fields: Sequence[NestedField],
+    row_filter: BooleanExpression | None,
+) -> str:
+    """Return a SELECT over a table as the plan pins it; a table not made yet is empty."""
+    is_pinned_empty = plan.pins.get(identifier, 0) is None
+    try:
+        table = catalog.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return files_sql(fields, [])
+    if is_pinned_empty:
+        return files_sql(table.schema().fields, [])
+    return relation_sql(table, plan.pins.get(identifier), row_filter)
+
+
+def _create_view(conn: duckdb.DuckDBPyConnection, identifier: str, sql: str) -> None:
+    schema, name = (quote_identifier(part) for part in identifier.split("."))
+    conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    conn.execute(f"CREATE OR REPLACE VIEW {schema}.{name} AS {sql}")
+
+
+def hours_filter(hours: Sequence[dt.datetime]) -> BooleanExpression | None:
+    """Return a filter on event_time that keeps every file of these hours; None for all."""
+    if not hours:
+        return None
+    ranges = _covering(_ranges(sorted(hours)), _MAX_RANGES)
+    parts: list[BooleanExpression] = [
+        And(
+            GreaterThanOrEqual("event_time", start.isoformat()),
+            LessThan("event_time", end.isoformat()),
+        )
+        for start, end in ranges
+    ]
+    combined = parts[0]
+    for part in parts[1:]:
+        combined = Or(combined, part)
+    return combined
+
+
+def _ranges(hours: Sequence[dt.datetime]) -> list[tuple[dt.datetime, dt.datetime]]:
+    """Return half-open ranges, neighbouring hours in one."""
+    ranges: list[tuple[dt.datetime, dt.datetime]] = []
+    for hour in hours:
+        if ranges and ranges[-1][1] == hour:
+            ranges[-1] = (ranges[-1][0], hour + _HOUR)
+        else:
+            ranges.append((hour, hour + _HOUR))
+    return ranges
+
+
+def _covering(
+    ranges: list[tuple[dt.datetime, dt.datetime]], most: int
+) -> list[tuple[dt.datetime, dt.datetime]]:
+    """Return at most so many ranges that cover the given ones, split at their widest gaps."""
+    gaps = sorted(
+        range(1, len(ranges)), key=lambda i: ranges[i][0] - ranges[i - 1][1], reverse=True
+    )
+    starts = [0, *sorted(gaps[: most - 1])]
+    ends = [*(i - 1 for i in starts[1:]), len(ranges) - 1]
+    return [(ranges[a][0], ranges[b][1]) for a, b in zip(starts, ends, strict=True)]
+
+
+def show_contracts(conn: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Create `contracts.price_contract_tiers`.
+
+    A broken contract must stop bills, not the delivery marts of the same connection: then the
+    relation is a view that raises what is wrong as soon as a model reads it.
+    """
+    conn.execute("CREATE SCHEMA IF NOT EXISTS contracts")
+    _drop_any(conn)
+    try:
+        tiers = load_contracts(folder)
+    except PriceContractError as error:
+        columns = ", ".join(
+            f"NULL::{type_} AS {name}"
+            for name, type_ in (c.split(" ", 1) for c in _TIERS_DDL.split(", "))
+        )
+        conn.execute(
+            f"CREATE VIEW contracts.price_contract_tiers AS SELECT {columns} "
+            f"FROM (SELECT error({quote_literal(str(error))}) AS e) WHERE e IS NOT NULL"
+        )
+        return
+    conn.execute(f"CREATE TABLE contracts.price_contract_tiers ({_TIERS_DDL})")
+    for tier in tiers:
+        conn.execute(
+            "INSERT INTO contracts.price_contract_tiers VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            _row(tier),
+        )
+
+
+def _drop_any(conn: duckdb.DuckDBPyConnection) -> None:
+    """Drop the relation, table or view: DROP TABLE IF EXISTS fails on a view."""
+    row = conn.execute(
+        "SELECT table_type FROM information_schema.tables WHERE table_schema = 'contracts' "
+        "AND table_name = 'price_contract_tiers' AND table_catalog = current_database()"
+    ).fetchone()
+    if row is not None:
+        kind = "VIEW" if row[0] == "VIEW" else "TABLE"
+        conn.execute(f"DROP {kind} contracts.price_contract_tiers")
+
+
+def _row(tier: Tier) -> list[object]:
+    return [
+        tier.contract_id,
+        tier.vendor,
+        tier.currency,
+        tier.valid_from,
+        tier.valid_to,
+        tier.line_no,
+        tier.kind,
+        tier.from_gb,
+        tier.to_gb,
+        tier.from_bytes,
+        tier.to_bytes,
+        tier.unit_price,
+    ]

@@ -1,0 +1,4 @@
+"""The data plane: from landed log files to audited, committed, published Iceberg tables.
+
+Knows no Dagster, dbt or Great Expectations, and reads the clock only where it is passed in.
+"""

@@ -1,0 +1,210 @@
+"""SQL that every family shares on its way to the canonical record.
+
+The macros are pure functions of one row. `decode_once` never fails: text that does not decode
+stays as it was. Sources: RFC 3986 (percent-encoding), CTA-5004 (CMCD).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from lake.reads import quote_literal
+
+_WORD = re.compile(r"[a-z_][a-z0-9_]*")
+
+MACROS = (
+    """create or replace macro decode_once(t) as
+       case when contains(t, '%') then coalesce(try(url_decode(t)), t) else t end""",
+    """create or replace macro null_if_empty(t) as
+       case when t in ('', '-', '^') then null else t end""",
+    # a port after an address, as proxies add it, and the mapped form of IPv4
+    """create or replace macro plain_ip(ip) as
+       case when not contains(ip, ':') then ip
+            when starts_with(ip, '[') then split_part(substr(ip, 2), ']', 1)
+            when regexp_full_match(ip, '[0-9.]+:[0-9]+') then split_part(ip, ':', 1)
+            when regexp_full_match(ip, '::[fF]{4}:[0-9.]+') then substr(ip, 8)
+            else split_part(ip, '%', 1) end""",
+    # /24 for IPv4; /48 for IPv6: the first three groups, those swallowed by :: are zero
+    """create or replace macro truncate_plain_ip(ip) as
+       case
+         when ip is null then null
+         when contains(ip, ':') then case
+           when not regexp_full_match(ip, '[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){1,7}[.0-9]*')
+             then null
+           when not contains(ip, '::') and len(string_split(ip, ':')) <> 8 then null
+           when starts_with(ip, '::') then '::'
+           else lower(array_to_string(
+             list_slice(string_split(split_part(ip, '::', 1), ':'), 1, 3), ':')) || '::' end
+         when regexp_full_match(ip, '[0-9]{1,3}([.][0-9]{1,3}){3}')
+           then left(ip, length(ip) - strpos(reverse(ip), '.')) || '.0'
+       end""",
+    # of a truncated address: what is none has no version
+    """create or replace macro ip_version(cut) as
+       case when contains(cut, ':') then 6 when cut is not null then 4 end""",
+    # X-Forwarded-For is a list of claims, each an address to be truncated; step by step, because
+    # a macro is copied into its caller as often as it names its argument: planning time
+    """create or replace macro truncate_ip_list(t) as
+       case when t is null then null else array_to_string(list_transform(list_transform(
+         list_transform(string_split(replace(decode_once(t), '\\x20', ' '), ','),
+         lambda a: trim(a)), lambda a: plain_ip(a)),
+         lambda a: coalesce(truncate_plain_ip(a), 'unknown')), ', ') end""",
+    """create or replace macro without_query(u) as case when contains(u, '?') or contains(u, '#')
+       then split_part(split_part(u, '?', 1), '#', 1) else u end""",
+    "create or replace macro referer_of(u) as without_query(u)",
+    """create or replace macro plain_host(h) as
+       case when not contains(h, ':') then lower(h)
+            when starts_with(h, '[') then lower(split_part(h, ']', 1) || ']')
+            else lower(split_part(h, ':', 1)) end""",
+    # the port of a Host header, where it is not the scheme's own
+    """create or replace macro odd_port(h) as
+       case when contains(h, ':') and regexp_matches(h, ':[0-9]+$') then
+         nullif(nullif(regexp_extract(h, ':([0-9]+)$', 1), '443'), '80') end""",
+    """create or replace macro iata(pop) as
+       case when regexp_matches(pop, '^[A-Za-z]{3}([^A-Za-z]|$)') then upper(left(pop, 3)) end""",
+    """create or replace macro cmcd_of(query) as case when contains(query, 'CMCD=')
+       then split_part(split_part('&' || query, '&CMCD=', 2), '&', 1) end""",
+    """create or replace macro cmcd_value(pairs, keys, key) as
+       list_extract(pairs, list_position(keys, key))""",
+    """create or replace macro object_type_of(path, cmcd_ot) as
+       case lower(coalesce(nullif(regexp_extract(path, '[.]([A-Za-z0-9]+)$', 1), ''), ''))
+         when 'm3u8' then 'manifest' when 'mpd' then 'manifest'
+         when 'key' then 'key'
+         when 'vtt' then 'caption' when 'srt' then 'caption' when 'ttml' then 'caption'
+         when 'ts' then 'segment' when 'm4s' then 'segment' when 'cmfv' then 'segment'
+         when 'cmfa' then 'segment' when 'aac' then 'segment'
+         when 'mp4' then case when contains(path, 'init') or cmcd_ot = 'i' then 'init'
+                         else 'segment' end
+         else 'other' end""",
+    """create or replace macro stream_kind_of(path, cmcd_sf) as
+       case when cmcd_sf = 'h' or ends_with(path, '.m3u8') or ends_with(path, '.ts')
+              or contains(path, '/hls/') then 'hls'
+            when cmcd_sf = 'd' or ends_with(path, '.mpd') or contains(path, '/dash/') then 'dash'
+            else 'other' end""",
+)
+
+#: what replaces the macros that cut, where a person looks at a file of their own
+AS_LOGGED = (
+    "create or replace macro plain_ip(ip) as ip",
+    "create or replace macro truncate_plain_ip(ip) as ip",
+    "create or replace macro truncate_ip_list(t) as t",
+    "create or replace macro referer_of(u) as u",
+)
+
+_CMCD_TYPES = {
+    "br": "double", "bl": "bigint", "bs": "flag", "cid": "text", "d": "bigint", "dl": "bigint",
+    "mtp": "bigint", "ot": "text", "pr": "double", "rtp": "bigint", "sf": "text", "sid": "text",
+    "st": "text", "su": "flag", "tb": "double", "v": "bigint",
+}  # fmt: skip
+
+
+def cmcd_steps(query: str) -> dict[str, str]:
+    """Return the derived columns that cmcd_struct() reads, from a column that holds a query.
+
+    Steps, here and below, because a macro copies its argument as often as it names it: nested
+    ones grow exponentially, and planning then costs more than reading a small file.
+    """
+    return {
+        "cmcd_0": f"cmcd_of({query})",
+        "cmcd_1": "decode_once(cmcd_0)",
+        "cmcd_list": "string_split(replace(nullif(cmcd_1, ''), '\"', ''), ',')",
+        "cmcd_keys": "list_transform(cmcd_list, lambda p: split_part(p, '=', 1))",
+    }
+
+
+def path_steps(path: str) -> dict[str, str]:
+    """Return the derived columns that end in path_d, the path decoded to its fixpoint.
+
+    Three times reaches the fixpoint of everything seen in real logs (%25252B).
+    """
+    return {
+        "path_0": path,
+        "path_1": "decode_once(path_0)",
+        "path_2": "decode_once(path_1)",
+        "path_d": "decode_once(path_2)",
+    }
+
+
+def ip_steps(ip: str) -> dict[str, str]:
+    """Return the derived columns that end in ip_d, the truncated address."""
+    return {"ip_0": f"plain_ip({ip})", "ip_d": "truncate_plain_ip(ip_0)"}
+
+
+def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return derived columns by level: each reads only raw columns and levels before its own."""
+    level: dict[str, int] = {}
+    for name, expression in steps.items():
+        words = set(_WORD.findall(expression))
+        level[name] = 1 + max((level[n] for n in level if n in words), default=0)
+    return [
+        {n: e for n, e in steps.items() if level[n] == i}
+        for i in range(1, max(level.values(), default=0) + 1)
+    ]
+
+
+def cmcd_key(key: str) -> str:
+    """Return the SQL of one CMCD value as text, without quotes."""
+    value = f"cmcd_value(cmcd_list, cmcd_keys, '{key}')"
+    return f"substr({value}, {len(key) + 2})"  # a value may hold a = itself
+
+
+def cmcd_struct() -> str:
+    """Return the SQL of the cmcd struct; null where the query has no CMCD."""
+    parts = []
+    for key, kind in _CMCD_TYPES.items():
+        if kind == "flag":
+            value = (
+                f"case when list_contains(cmcd_keys, '{key}') "
+                f"then cmcd_value(cmcd_list, cmcd_keys, '{key}') <> '{key}=?0' end"
+            )
+        elif kind == "text":
+            value = f"nullif({cmcd_key(key)}, '')"
+        else:
+            value = f"try_cast({cmcd_key(key)} as {kind})"
+        parts.append(f"'{key}': {value}")
+    return f"case when cmcd_list is not null then {{{', '.join(parts)}}} end"
+
+
+def allowed_query(query: str, allow: Iterable[str]) -> str:
+    """Return the SQL of a query string cut to an allow-list; null where nothing is left."""
+    allow = tuple(allow)
+    if allow == ("*",):
+        return query
+    names = ", ".join(quote_literal(a) for a in allow)
+    if not names:
+        return "null::varchar"
+    return (
+        f"case when {query} is not null then nullif(array_to_string(list_filter("
+        f"string_split({query}, '&'), lambda p: split_part(p, '=', 1) in ({names})), '&'), '') end"
+    )
+
+
+def lookup(expression: str, mapping: Mapping[str, str]) -> str:
+    """Return the SQL of an exact look-up in a small mapping; null where it is not found."""
+    if not mapping:
+        return "null::varchar"
+    cases = " ".join(
+        f"when {quote_literal(k.lower())} then {quote_literal(v)}"
+        for k, v in sorted(mapping.items())
+    )
+    return f"case {expression} {cases} end"
+
+
+def extra_map(entries: Mapping[str, str]) -> str:
+    """Return the SQL of the extra map from name -> text expression; null when nothing is there."""
+    if not entries:
+        return "null::map(varchar, varchar)"
+    pairs = ", ".join(
+        f"{{'k': {quote_literal(k)}, 'v': cast({v} as varchar)}}" for k, v in entries.items()
+    )
+    nothing = " and ".join(f"({v}) is null" for v in entries.values())
+    return (
+        f"case when not ({nothing}) then map_from_entries("
+        f"list_filter([{pairs}], lambda e: e.v is not null)) end"
+    )
+
+
+def row_key(parts: Iterable[str]) -> str:
+    """Return the SQL of the 16-byte identity of a row; null parts count as empty."""
+    texts = ", ".join(f"coalesce(cast({p} as varchar), '')" for p in parts)
+    return f"unhex(md5(concat_ws(chr(31), {texts})))"

@@ -1,0 +1,69 @@
+"""The Iceberg catalog: open it, and create or load the tables of lake.records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import (
+    NamespaceAlreadyExistsError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+
+from lake.records import RECORDS, Record
+from lake.settings import LakeSettings
+
+
+def open_catalog(settings: LakeSettings) -> Catalog:
+    """Return the catalog; SQLite by default, PostgreSQL by its URL."""
+    if settings.catalog_uri.startswith("sqlite:///"):
+        Path(settings.catalog_uri.removeprefix("sqlite:///")).parent.mkdir(
+            parents=True, exist_ok=True
+        )
+    settings.warehouse.mkdir(parents=True, exist_ok=True)
+    return SqlCatalog("weir", uri=settings.catalog_uri, warehouse=settings.warehouse.as_uri())
+
+
+def ensure_namespace(catalog: Catalog, namespace: str) -> None:
+    """Create a namespace unless it is there."""
+    try:
+        catalog.create_namespace(namespace)
+    except NamespaceAlreadyExistsError:
+        return
+
+
+def ensure_table(
+    catalog: Catalog,
+    identifier: str,
+    schema: Schema,
+    spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+    properties: dict[str, str] | None = None,
+) -> Table:
+    """Load a table, creating it first where it is missing; safe under a race."""
+    try:
+        return catalog.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        ensure_namespace(catalog, identifier.split(".")[0])
+    try:
+        return catalog.create_table(
+            identifier, schema, partition_spec=spec, properties=properties or {}
+        )
+    except TableAlreadyExistsError:
+        return catalog.load_table(identifier)
+
+
+def table_of(catalog: Catalog, record: Record) -> Table:
+    """Load the table of a record, creating it where it is missing."""
+    return ensure_table(catalog, record.identifier, record.schema, record.spec, record.properties)
+
+
+def ensure_all(catalog: Catalog) -> None:
+    """Create every bronze and ops table that is missing."""
+    for record in RECORDS.values():
+        table_of(catalog, record)

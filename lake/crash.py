@@ -1,0 +1,32 @@
+"""Named points at which a test can kill the process, to prove that a restart mends everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from lake.settings import crash_at
+
+#: every step of the way at which a kill is tested, in order
+POINTS = (
+    "listed",
+    "staged",
+    "audited",
+    "manifest_written",
+    "bronze_committed",
+    "rejects_committed",
+    "check_results_committed",
+    "deliveries_committed",
+    "gold_first_committed",
+    "gold_committed",
+    "refreshes_committed",
+    "released",
+)
+
+
+def crashpoint(name: str) -> None:
+    """Die at once, as by a power cut, where WEIR_CRASH_AT names this point."""
+    if name not in POINTS:
+        raise ValueError(f"crash point {name!r} is not declared; add it to lake.crash.POINTS")
+    if crash_at() == name:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,161 @@
+"""What a log family is: the contract between a format and the parser that drives it."""
+
+from __future__ import annotations
+
+import mmap
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from lake.inflate import Lines
+from lake.records import Record
+from lake.source import Source
+
+
+class Skip(Enum):
+    """A line that carries no record and is no fault."""
+
+    BLANK = "blank"
+    HEADER = "header"
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line that is not accepted, and why (a word of the format's own list)."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line that is well-formed after all: its raw columns as text.
+
+    The engine casts them to the layout's types, so that a line means the same on both ways; what
+    it cannot cast is rejected then.
+    """
+
+    values: Mapping[str, str | None]
+
+
+Judgement = Row | Reject | Skip
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one file is laid out: its raw columns in order, and what else its header says.
+
+    columns: raw name -> DuckDB type; names are the family's own, never text out of a log.
+    required: neither null nor empty in a good row.
+    as_text: numbers read as text because they may be missing; raw name -> DuckDB type to try.
+    header_lines: lines to skip before the first row.
+    unknown: names the file gives that the family does not know; their values are not kept.
+    """
+
+    columns: Mapping[str, str]
+    required: tuple[str, ...]
+    as_text: Mapping[str, str] = field(default_factory=dict)
+    header_lines: int = 0
+    unknown: tuple[str, ...] = ()
+
+    def valid_sql(self) -> str:
+        """Return the predicate that a good raw row fulfils."""
+        terms = [
+            f"nullif(\"{c}\", '') is not null"
+            if self.columns[c] == "VARCHAR"
+            else _is_number(f'"{c}"', self.columns[c])
+            for c in self.required
+        ]
+        return " and ".join(terms + self._tried()) or "true"
+
+    def _tried(self) -> list[str]:
+        return [
+            f'("{c}" is null or "{c}" = \'\' or {_is_number(f"""try_cast("{c}" as {t})""", t)})'
+            for c, t in self.as_text.items()
+        ]
+
+    def readable_sql(self) -> str:
+        """Return the predicate that a row the judge passed fulfils: its numbers are numbers.
+
+        What is required here is only what the head of this file had in every line; what the
+        format requires, the judge has looked at.
+        """
+        terms = [
+            f'("{c}" is null or ' + _is_number(f'"{c}"', self.columns[c]) + ")"
+            for c in self.required
+            if self.columns[c] != "VARCHAR"
+        ]
+        return " and ".join(terms + self._tried()) or "true"
+
+
+def _is_number(value: str, kind: str) -> str:
+    """Return the predicate of a value that can be counted with: no null, no NaN, no infinity."""
+    return f"coalesce(isfinite({value}), false)" if kind == "DOUBLE" else f"{value} is not null"
+
+
+class Family(ABC):
+    """One log format: layout, reader, judge and canonical SQL."""
+
+    #: name in source files
+    name: str
+    #: counts up with every change of meaning; part of every row and hour version
+    version: int
+    record: Record
+    #: vendor, for cdn feeds
+    cdn: str | None = None
+    #: column of the raw row that holds a user id to be HMAC-ed into user_key
+    user_column: str | None = None
+
+    @property
+    def parser_version(self) -> str:
+        """Return family/version."""
+        return f"{self.name}/{self.version}"
+
+    @abstractmethod
+    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
+        """Read the layout from the first bytes of a segment; raises RefusedError.
+
+        previous: the layout in force before, for a segment that begins without a header.
+        """
+
+    def cuts(self, memory: mmap.mmap, size: int) -> Sequence[int]:  # noqa: ARG002
+        """Return offsets at which a new layout begins (after a header in mid-file)."""
+        return ()
+
+    @abstractmethod
+    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
+        """Return a SELECT of `rn` (1, 2, ... of the reader's rows) and the raw columns."""
+
+    @abstractmethod
+    def line_numbers_sql(self) -> str | None:
+        """Return a query of the physical lines the reader left out, or None if it left none."""
+
+    def overruled(
+        self,
+        lines: Lines,  # noqa: ARG002
+        layout: Layout,  # noqa: ARG002
+        numbers: npt.NDArray[np.int64],  # noqa: ARG002
+    ) -> npt.NDArray[np.int64]:
+        """Return the lines that the reader accepted and the judge must see all the same."""
+        return np.empty(0, dtype=np.int64)
+
+    @abstractmethod
+    def judge(self, line: bytes, layout: Layout) -> Judgement:
+        """Judge one line by itself, strictly; never raises for any bytes."""
+
+    @abstractmethod
+    def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
+        """Return SQL expressions over raw columns that canonical_sql reads by name.
+
+        Must have event_time: null where the line has none.
+        """
+
+    @abstractmethod
+    def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
+        """Return SQL expressions over raw and derived columns, by canonical column.
+
+        Columns of the record without an expression are null, or constants of the delivery.
+        """

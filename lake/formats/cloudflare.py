@@ -1,0 +1,203 @@
+"""Cloudflare Logpush, data set http_requests, as NDJSON.
+
+Traps: times come as unix seconds, unix nanoseconds or RFC 3339, as numbers or strings, by the
+job's setting; the same RayID stands on sub-requests of workers, which are no viewers; a status of
+499 is a viewer that went away; EdgeResponseBytes includes headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lake import canonical as sql
+from lake.formats import ndjson
+from lake.formats.base import Family, Judgement, Layout
+from lake.records import CDN_REQUESTS
+from lake.source import Source
+
+FIELDS: dict[str, str] = {
+    "EdgeStartTimestamp": "VARCHAR",
+    "EdgeEndTimestamp": "VARCHAR",
+    "EdgeResponseStatus": "INTEGER",
+    "EdgeResponseBytes": "BIGINT",
+    "EdgeResponseBodyBytes": "BIGINT",
+    "EdgeTimeToFirstByteMs": "BIGINT",
+    "ClientRequestBytes": "BIGINT",
+    "ClientSrcPort": "INTEGER",
+    "ClientASN": "BIGINT",
+    "OriginResponseStatus": "INTEGER",
+    "OriginResponseDurationMs": "BIGINT",
+    "OriginResponseHeaderReceiveDurationMs": "BIGINT",
+    "UpperTierColoID": "BIGINT",
+    "EdgeColoID": "BIGINT",
+    "CacheTieredFill": "BOOLEAN",
+    "WorkerSubrequest": "BOOLEAN",
+    "CacheCacheStatus": "VARCHAR",
+    "CacheResponseBytes": "BIGINT",
+    "ClientCountry": "VARCHAR",
+    "ClientRegionCode": "VARCHAR",
+    "ClientIP": "VARCHAR",
+    "ClientRequestHost": "VARCHAR",
+    "ClientRequestMethod": "VARCHAR",
+    "ClientRequestPath": "VARCHAR",
+    "ClientRequestURI": "VARCHAR",
+    "ClientRequestProtocol": "VARCHAR",
+    "ClientRequestScheme": "VARCHAR",
+    "ClientRequestSource": "VARCHAR",
+    "ClientRequestReferer": "VARCHAR",
+    "ClientRequestUserAgent": "VARCHAR",
+    "ClientSSLCipher": "VARCHAR",
+    "ClientSSLProtocol": "VARCHAR",
+    "EdgeColoCode": "VARCHAR",
+    "EdgeResponseContentType": "VARCHAR",
+    "OriginIP": "VARCHAR",
+    "ParentRayID": "VARCHAR",
+    "RayID": "VARCHAR",
+}
+_REQUIRED = ("EdgeStartTimestamp", "EdgeResponseStatus", "EdgeResponseBytes")
+
+
+def _instant(column: str) -> str:
+    """Return the SQL of an instant given as number (s, ms, us, ns) or RFC 3339 text."""
+    n = f'try_cast("{column}" as bigint)'
+    text = f'try_cast("{column}" as timestamptz)'
+    return (
+        f"case when {n} is null then case when isfinite({text}) then {text} end "
+        f"when {n} < 0 then null "
+        f"when {n} >= 100000000000000000 then make_timestamptz({n} // 1000) "
+        f"when {n} >= 100000000000000 then make_timestamptz({n}) "
+        f"when {n} >= 100000000000 then make_timestamptz({n} * 1000) "
+        f"else make_timestamptz({n} * 1000000) end"
+    )
+
+
+_PRECISION = """case when try_cast("EdgeStartTimestamp" as bigint) is null then
+  case when contains("EdgeStartTimestamp", '.') then 'start_us' else 'start_s' end
+  when length("EdgeStartTimestamp") > 14 then 'start_us'
+  when length("EdgeStartTimestamp") > 11 then 'start_ms' else 'start_s' end"""
+_TIERED = 'coalesce(try_cast("CacheTieredFill" as boolean), false)'
+_CACHE = f"""case lower("CacheCacheStatus")
+  when 'hit' then case when {_TIERED} then 'SHIELD_HIT' else 'HIT' end
+  when 'stale' then 'STALE' when 'updating' then 'STALE'
+  when 'revalidated' then 'REVALIDATED'
+  when 'miss' then 'MISS' when 'expired' then 'MISS'
+  when 'bypass' then 'BYPASS' when 'dynamic' then 'BYPASS' when 'ignored' then 'BYPASS'
+  else 'UNKNOWN' end"""
+_PARENT = """case when "ParentRayID" in ('', '0', '00') then null else "ParentRayID" end"""
+_QUERY = """case when contains("ClientRequestURI", '?') then
+  nullif(substr("ClientRequestURI", strpos("ClientRequestURI", '?') + 1), '') end"""
+#: an end far in the future is nonsense that no reader of time stamps survives
+_END = f"""case when {_instant("EdgeEndTimestamp")} < timestamptz '2100-01-01'
+  then {_instant("EdgeEndTimestamp")} end"""
+
+
+def _number(column: str, kind: str = "bigint") -> str:
+    return f'try_cast("{column}" as {kind})'
+
+
+class CloudflareLogpush(Family):
+    """Logpush http_requests."""
+
+    name = "cloudflare_logpush"
+    version = 1
+    record = CDN_REQUESTS
+    cdn = "cloudflare"
+
+    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
+        """Tell numbers that every line has from those that may be missing."""
+        return previous or ndjson.layout_of(head, FIELDS, _REQUIRED)
+
+    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:  # noqa: ARG002
+        """Return the typed read."""
+        return ndjson.read_sql(path, layout)
+
+    def line_numbers_sql(self) -> str | None:
+        """Return None: the reader gives a row for every line that is not blank."""
+        return None
+
+    def judge(self, line: bytes, layout: Layout) -> Judgement:
+        """Judge one line."""
+        return ndjson.judge(line, FIELDS, layout, _REQUIRED)
+
+    def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
+        """Return times, host, path, cache status and CMCD list."""
+        return {
+            "event_time": _instant("EdgeStartTimestamp"),
+            "end_at": _END,
+            "host_l": 'plain_host("ClientRequestHost")',
+            **sql.path_steps(
+                'coalesce(null_if_empty("ClientRequestPath"), without_query("ClientRequestURI"))'
+            ),
+            "query_d": _QUERY,
+            **sql.ip_steps('"ClientIP"'),
+            "cache_d": _CACHE,
+            "parent_d": _PARENT,
+            **sql.cmcd_steps("query_d"),
+        }
+
+    def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the canonical columns."""
+        timed = "date_part('epoch', end_at - event_time) * 1000"
+        return {
+            "event_time_precision": _PRECISION,
+            "end_time": "end_at",
+            "row_key": sql.row_key(
+                [
+                    '"RayID"',
+                    "parent_d",
+                    "epoch_us(event_time)",
+                    '"ClientRequestHost"',
+                    '"ClientRequestURI"',
+                ]
+            ),
+            "customer": sql.lookup("host_l", source.customers),
+            "parent_hop": "parent_d",
+            "request_id": 'null_if_empty("RayID")',
+            "pop": 'null_if_empty("EdgeColoCode")',
+            "pop_iata": 'iata("EdgeColoCode")',
+            "client_ip": "ip_d",
+            "client_ip_version": "ip_version(ip_d)",
+            "client_port": _number("ClientSrcPort", "integer"),
+            "asn": _number("ClientASN"),
+            "country": 'upper(null_if_empty("ClientCountry"))',
+            "region": 'null_if_empty("ClientRegionCode")',
+            "host": "host_l",
+            "scheme": 'null_if_empty("ClientRequestScheme")',
+            "method": 'null_if_empty("ClientRequestMethod")',
+            "path_raw": "path_0",
+            "path": "path_d",
+            "query_raw": sql.allowed_query("query_d", source.privacy.query_allow),
+            "status": '"EdgeResponseStatus"',
+            "bytes_out_total": '"EdgeResponseBytes"',
+            "bytes_out_body": _number("EdgeResponseBodyBytes"),
+            "bytes_in": _number("ClientRequestBytes"),
+            "ttfb_ms": _number("EdgeTimeToFirstByteMs", "double"),
+            "duration_ms": f"case when end_at >= event_time then cast({timed} as double) end",
+            "cache_status": "cache_d",
+            "cache_status_raw": 'null_if_empty("CacheCacheStatus")',
+            "is_edge_hit": "cache_d in ('HIT', 'STALE', 'REVALIDATED')",
+            "is_origin_fetch": "cache_d in ('MISS', 'BYPASS', 'REVALIDATED')",
+            "client_aborted": '"EdgeResponseStatus" = 499',
+            "http_version": 'null_if_empty("ClientRequestProtocol")',
+            "tls_version": "nullif(null_if_empty(\"ClientSSLProtocol\"), 'none')",
+            "tls_cipher": "nullif(null_if_empty(\"ClientSSLCipher\"), 'NONE')",
+            "user_agent": 'null_if_empty("ClientRequestUserAgent")',
+            "referer": 'referer_of(null_if_empty("ClientRequestReferer"))',
+            "content_type": 'null_if_empty("EdgeResponseContentType")',
+            "origin_ip": 'null_if_empty("OriginIP")',
+            "origin_status": f"nullif({_number('OriginResponseStatus', 'integer')}, 0)",
+            "origin_ttfb_ms": _number("OriginResponseHeaderReceiveDurationMs", "double"),
+            "origin_duration_ms": _number("OriginResponseDurationMs", "double"),
+            "is_viewer": "parent_d is null and not "
+            'coalesce(try_cast("WorkerSubrequest" as boolean), false)',
+            "object_type": "object_type_of(path_d, " + sql.cmcd_key("ot") + ")",
+            "stream_kind": "stream_kind_of(path_d, " + sql.cmcd_key("sf") + ")",
+            "cmcd": sql.cmcd_struct(),
+            "extra": sql.extra_map(
+                {
+                    "host-port": 'odd_port("ClientRequestHost")',
+                    "UpperTierColoID": f"nullif({_number('UpperTierColoID')}, 0)",
+                    "CacheTieredFill": f"case when {_TIERED} then 'true' end",
+                }
+            ),
+        }

@@ -1,0 +1,132 @@
+"""Reading newline-delimited JSON: DuckDB's typed reader, and the judge of single lines.
+
+DuckDB coerces where JSON's type differs from the declared one ("8" -> 8, 7.6 -> 8, true -> 1)
+and takes the first of equal keys; the judge does the same, so that a line means the same on both
+ways. Keys that are not declared are not read: the layout names those it saw in the head of the
+file. Text that is not quite JSON (a comma before the closing brace) passes the typed reader alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from lake.formats.base import Judgement, Layout, Reject, Row, Skip
+from lake.reads import quote_literal
+
+_SAMPLE_LINES = 200
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MAX_OBJECT = 64 * 1024 * 1024
+_MAX_DIGITS = 400  # a longer number is infinite for every purpose, and slow to make exact
+
+
+def layout_of(head: bytes, fields: Mapping[str, str], required: tuple[str, ...]) -> Layout:
+    """Return the layout of a file from its head.
+
+    fields: declared key -> DuckDB type. A number or flag that the sampled lines do not all have
+    is read as text and tried, because the typed reader turns a wrong type into null silently.
+    """
+    seen: dict[str, int] = {}
+    lines = 0
+    for line in head.split(b"\n")[:_SAMPLE_LINES]:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            lines += 1
+            for key, value in found.items():
+                if value is not None and value != "":
+                    seen[key] = seen.get(key, 0) + 1
+    columns: dict[str, str] = {}
+    as_text: dict[str, str] = {}
+    typed: list[str] = []
+    for name, kind in fields.items():
+        if kind == "VARCHAR" or name in required or (lines and seen.get(name, 0) == lines):
+            columns[name] = kind
+            if name in required or kind != "VARCHAR":
+                typed.append(name)
+        else:
+            columns[name] = "VARCHAR"
+            as_text[name] = kind
+    unknown = tuple(sorted(set(seen) - set(fields)))
+    return Layout(columns, tuple(typed), as_text, unknown=unknown)
+
+
+def read_sql(path: str, layout: Layout) -> str:
+    """Return the typed read of an NDJSON file: one row per line that is not blank, in order."""
+    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in layout.columns.items())
+    return (
+        f"select row_number() over () as rn, * from read_ndjson({quote_literal(path)}, "
+        f"columns={{{columns}}}, ignore_errors=true, records=true, "
+        f"maximum_object_size={_MAX_OBJECT})"
+    )
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) < _MAX_DIGITS else float(text)
+
+
+def _first_of_equal_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    return dict(reversed(pairs))
+
+
+def _text(value: object, kind: str, column: str) -> str | None:
+    """Return the text that casts to what the typed reader makes of a value; raises TypeError.
+
+    kind: declared type. column: type of the layout's column, VARCHAR where the number is tried.
+    """
+    if value is None or (value == "" and kind != "VARCHAR"):
+        return None
+    if isinstance(value, str):
+        return value
+    if kind == "VARCHAR":
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if not isinstance(value, int | float):
+        raise TypeError(kind)
+    if kind == "BOOLEAN":
+        return "true" if value else "false"
+    if isinstance(value, bool):
+        return str(int(value))
+    if kind != "DOUBLE" and kind == column and isinstance(value, float):
+        return str(round(value))
+    return repr(value)
+
+
+def _encodes(value: object) -> bool:
+    """Tell whether all text is UTF-8: JSON can escape half a surrogate pair, Parquet cannot."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
+
+
+def judge(
+    line: bytes, fields: Mapping[str, str], layout: Layout, required: tuple[str, ...]
+) -> Judgement:
+    """Judge one NDJSON line; values come back as text that casts to the layout's columns."""
+    line = line.removeprefix(_BYTE_ORDER_MARK)  # DuckDB skips the one a file begins with
+    if not line.strip():
+        return Skip.BLANK
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return Reject("bad_utf8")
+    try:
+        found = json.loads(text, parse_int=_integer, object_pairs_hook=_first_of_equal_keys)
+    except (ValueError, RecursionError):
+        return Reject("invalid_json")
+    if "\\u" in text and not _encodes(found):
+        return Reject("bad_utf8")
+    if not isinstance(found, dict):
+        return Reject("not_an_object")
+    values: dict[str, str | None] = {}
+    for name, kind in fields.items():
+        try:
+            values[name] = _text(found.get(name), kind, layout.columns[name])
+        except (TypeError, ValueError, OverflowError):
+            return Reject("wrong_type")
+        if not values[name] and name in required:
+            return Reject("missing_field")
+    return Row(values)

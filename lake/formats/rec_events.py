@@ -1,0 +1,105 @@
+"""Recommendation events: impression, click, play and like, one JSON object a line.
+
+Traps: the event happened on the client (event_ts_ms), so files hold events of a few minutes
+before and after their hour; a producer counts its lines in `seq`, which is what completeness can
+be told by; the user id is a person and never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lake import canonical as sql
+from lake.formats import ndjson
+from lake.formats.base import Family, Judgement, Layout, Reject, Row
+from lake.records import REC_EVENTS
+from lake.source import Source
+
+FIELDS: dict[str, str] = {
+    "event_id": "VARCHAR",
+    "event_type": "VARCHAR",
+    "event_ts_ms": "BIGINT",
+    "producer": "VARCHAR",
+    "seq": "BIGINT",
+    "request_id": "VARCHAR",
+    "user_id": "VARCHAR",
+    "session_id": "VARCHAR",
+    "item_id": "VARCHAR",
+    "creator_id": "VARCHAR",
+    "position": "INTEGER",
+    "scene": "VARCHAR",
+    "experiment": "VARCHAR",
+    "model_version": "VARCHAR",
+    "propensity": "DOUBLE",
+    "is_random": "BOOLEAN",
+    "watch_ms": "BIGINT",
+    "item_duration_ms": "BIGINT",
+    "customer": "VARCHAR",
+    "country": "VARCHAR",
+    "device": "VARCHAR",
+}
+_REQUIRED = ("event_id", "event_type", "event_ts_ms", "item_id")
+_KNOWN_TYPES = ("impression", "click", "play", "like")
+
+
+class RecEvents(Family):
+    """Events of the recommendation service."""
+
+    name = "rec_events"
+    version = 1
+    record = REC_EVENTS
+    user_column = "user_id"
+
+    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
+        """Tell numbers that every line has from those that may be missing."""
+        return previous or ndjson.layout_of(head, FIELDS, _REQUIRED)
+
+    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:  # noqa: ARG002
+        """Return the typed read."""
+        return ndjson.read_sql(path, layout)
+
+    def line_numbers_sql(self) -> str | None:
+        """Return None: the reader gives a row for every line that is not blank."""
+        return None
+
+    def judge(self, line: bytes, layout: Layout) -> Judgement:
+        """Judge one line; an event type nobody declared is rejected, not counted somewhere."""
+        found = ndjson.judge(line, FIELDS, layout, _REQUIRED)
+        if isinstance(found, Row) and found.values["event_type"] not in _KNOWN_TYPES:
+            return Reject("unknown_event_type")
+        return found
+
+    def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the instant; an unknown event type has none, so that the judge sees it."""
+        known = ", ".join(f"'{t}'" for t in _KNOWN_TYPES)
+        return {
+            "event_time": f"case when event_type in ({known}) and "
+            "event_ts_ms between 0 and 9999999999999 then make_timestamptz(event_ts_ms * 1000) end"
+        }
+
+    def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the canonical columns."""
+        return {
+            "row_key": sql.row_key(["event_id", "epoch_us(event_time)"]),
+            "producer": "null_if_empty(producer)",
+            "producer_seq": "try_cast(seq as bigint)",
+            "customer": "null_if_empty(customer)",
+            "event_id": "event_id",
+            "event_type": "event_type",
+            "request_id": "null_if_empty(request_id)",
+            "user_key": "null_if_empty(user_id)",
+            "session_id": "null_if_empty(session_id)",
+            "item_id": "item_id",
+            "creator_id": "null_if_empty(creator_id)",
+            "position": 'try_cast("position" as integer)',
+            "scene": "null_if_empty(scene)",
+            "experiment_id": "try(experiment ->> '$.id')",
+            "variant": "try(experiment ->> '$.variant')",
+            "model_version": "null_if_empty(model_version)",
+            "propensity": "try_cast(propensity as double)",
+            "is_random": "try_cast(is_random as boolean)",
+            "watch_ms": "try_cast(watch_ms as bigint)",
+            "item_duration_ms": "try_cast(item_duration_ms as bigint)",
+            "country": "upper(null_if_empty(country))",
+            "device": "null_if_empty(device)",
+        }

@@ -1,0 +1,80 @@
+"""Reading tab-separated logs: DuckDB's typed CSV reader, and the judge of single lines."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lake.formats.base import Judgement, Layout, Reject, Row, Skip
+from lake.inflate import Lines
+from lake.reads import quote_literal
+
+#: what stands for nothing (facts of the vendors: `-`, `^` for too long, and the empty field)
+NULLS = ("-", "^", "")
+
+
+def read_sql(path: str, layout: Layout, longest_line: int) -> str:
+    """Return the typed read of a tab-separated file; rejected lines go to reject_errors."""
+    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in layout.columns.items())
+    nulls = ", ".join(quote_literal(n) for n in NULLS)
+    return (
+        f"select row_number() over () as rn, * from read_csv({quote_literal(path)}, "
+        f"delim='\t', quote='', escape='', header=false, auto_detect=false, "
+        f"skip={layout.header_lines}, columns={{{columns}}}, strict_mode=true, "
+        f"store_rejects=true, rejects_limit=0, nullstr=[{nulls}], parallel=false, "
+        f"max_line_size={_line_limit(longest_line)})"
+    )
+
+
+def _line_limit(longest_line: int) -> int:
+    """Return a limit that few files differ in, so that prepared statements are shared."""
+    limit = 2_000_000
+    while limit < longest_line + 16:
+        limit *= 4
+    return limit
+
+
+REJECTED_LINES = "select distinct line from reject_errors order by line"
+
+
+def overflowing(
+    lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return accepted lines with too many columns.
+
+    DuckDB 2.0 rejects a line with too many columns only while one of those beyond the last holds
+    a value; where they are all the null string it drops them. Counting tabs over the chunk is
+    cheap, and only a surplus makes it worth counting them line by line.
+    """
+    tabs = len(layout.columns) - 1
+    others = np.setdiff1d(np.arange(1, len(lines) + 1), numbers, assume_unique=True)
+    in_others = sum(lines.raw(n).count(b"\t") for n in others.tolist())
+    if lines.count(0x09) == tabs * len(numbers) + in_others:
+        return np.empty(0, dtype=np.int64)
+    surplus: npt.NDArray[np.int64] = numbers[lines.count_each(0x09)[numbers - 1] != tabs]
+    return surplus
+
+
+def judge(line: bytes, layout: Layout) -> Judgement:
+    """Judge one tab-separated line; a trailing tab is forgiven, as real files have it."""
+    stripped = line.rstrip(b"\r\n")
+    if not stripped.strip():
+        return Skip.BLANK
+    if stripped.startswith(b"#"):
+        return Skip.HEADER
+    try:
+        text = stripped.decode("utf-8")
+    except UnicodeDecodeError:
+        return Reject("bad_utf8")
+    fields = text.split("\t")
+    if len(fields) == len(layout.columns) + 1 and not fields[-1]:
+        fields.pop()
+    if len(fields) != len(layout.columns):
+        return Reject("ragged")
+    values = {
+        name: None if field in NULLS else field
+        for field, name in zip(fields, layout.columns, strict=True)
+    }
+    if any(values[name] is None for name in layout.required):
+        return Reject("missing_field")
+    return Row(values)

@@ -1,0 +1,309 @@
+"""The parser: from an object's bytes to typed records, rejects and counts.
+
+A pure function of bytes, source and constants; it does not know where it runs. Every physical
+line ends up in exactly one of accepted, rejected, header and blank: lines that the fast typed
+read did not vouch for are looked at one by one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import BinaryIO
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.canonical import in_levels
+from lake.engine import Engine
+from lake.formats.base import Family, Layout, Reject, Row, Skip
+from lake.inflate import Buffer, Lines, chunks
+from lake.pseudonyms import hmac_ids
+from lake.reads import duckdb_type, quote_identifier
+from lake.rejects import RejectedLine, rejected_line, shape_of
+from lake.settings import HmacKey
+from lake.source import Source
+
+_HEAD_BYTES = 1 << 18
+_TIME_TYPES = ("DATE", "TIME")
+
+__all__ = ["Constants", "ParseTotals", "Parser", "RejectedLine", "shape_of"]
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What is the same for every row of a delivery."""
+
+    delivery_id: str
+    ingested_at: datetime
+    producer: str | None
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass
+class ParseTotals:
+    """Counts of one object; lines = accepted + rejected + header + blank."""
+
+    lines: int = 0
+    accepted: int = 0
+    header: int = 0
+    blank: int = 0
+    rejects: list[RejectedLine] = field(default_factory=list)
+    unknown_fields: set[str] = field(default_factory=set)
+
+    @property
+    def rejected(self) -> int:
+        """Return the number of rejected lines."""
+        return len(self.rejects)
+
+    def reasons(self) -> dict[str, int]:
+        """Return rejected lines by reason."""
+        return dict(sorted(Counter(r.reason for r in self.rejects).items()))
+
+
+class Parser:
+    """Parses objects of one source, one after the other; owns an engine and a buffer.
+
+    Not thread-safe: one parser a thread. Without a key, values stay as they are in the log:
+    for looking at a file (weir inspect), never for writing.
+    """
+
+    def __init__(self, source: Source, family: Family, key: HmacKey | None) -> None:
+        self.source = source
+        self.family = family
+        self._key = key
+        self._engine = Engine(as_logged=key is None)
+        self._buffer = Buffer()
+        self._has_rejects = False
+        self._schema = family.record.arrow
+
+    def close(self) -> None:
+        """Free engine and buffer."""
+        self._engine.close()
+        self._buffer.close()
+
+    def parse(
+        self,
+        stream: BinaryIO,
+        name: str,
+        size: int,
+        constants: Constants,
+        emit: Callable[[pa.Table], None],
+    ) -> ParseTotals:
+        """Parse one object; hand accepted rows to `emit` chunk by chunk, return the counts.
+
+        Raises RefusedError when the object is refused whole; what was emitted is then void.
+        """
+        totals = ParseTotals()
+        layout: Layout | None = None
+        offset = 0
+        for _ in chunks(stream, name, size, self._buffer):
+            for start, segment in self._segments():
+                head = segment.memory[: min(segment.size, _HEAD_BYTES)]
+                layout = self.family.layout(head, self.source, layout)
+                totals.unknown_fields.update(layout.unknown)
+                self._segment(segment, layout, constants, totals, offset + start, emit)
+            offset += self._buffer.size
+        return totals
+
+    def _segments(self) -> Iterator[tuple[int, Buffer]]:
+        """Give the chunk, cut where its layout changes; each part with its offset."""
+        cuts = list(self.family.cuts(self._buffer.memory, self._buffer.size))
+        if not cuts:
+            yield 0, self._buffer
+            return
+        whole = self._buffer.memory[: self._buffer.size]
+        for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
+            with Buffer() as part:
+                part.reserve(end - start)[: end - start] = whole[start:end]
+                part.set_size(end - start)
+                yield start, part
+
+    def _segment(
+        self,
+        segment: Buffer,
+        layout: Layout,
+        constants: Constants,
+        totals: ParseTotals,
+        offset: int,
+        emit: Callable[[pa.Table], None],
+    ) -> None:
+        """Account for every line of a segment: the fast read first, then the doubtful ones."""
+        lines = Lines(segment.memory, segment.size)
+        first = totals.lines
+        fast, numbers = self._fast(segment, lines, layout, constants)
+        doubtful = np.setdiff1d(np.arange(1, len(lines) + 1), numbers, assume_unique=True)
+        good: list[tuple[int, Row]] = []
+        for number in doubtful.tolist():
+            found = self.family.judge(lines.raw(number), layout)
+            if isinstance(found, Row):
+                good.append((number, found))
+            elif found is Skip.BLANK:
+                totals.blank += 1
+            elif found is Skip.HEADER:
+                totals.header += 1
+            elif isinstance(found, Reject):
+                totals.rejects.append(rejected_line(lines, number, first, offset, found.reason))
+        parts = [_with_lines(fast, numbers + first)]
+        if good:
+            rescued, late = self._rescue(good, layout, constants)
+            parts.append(_with_lines(rescued, rescued.column("rn").to_numpy() + first))
+            for number, reason in late:
+                totals.rejects.append(rejected_line(lines, number, first, offset, reason))
+        totals.lines += len(lines)
+        for part in parts:
+            if part.num_rows:
+                totals.accepted += part.num_rows
+                emit(self._finish(part, constants))
+
+    def _fast(
+        self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants
+    ) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """Read typed; return the good rows and their physical line numbers."""
+        left_out = self.family.line_numbers_sql()
+        if left_out is not None and self._has_rejects:
+            self._engine.execute("delete from reject_errors")
+            self._engine.execute("delete from reject_scans")
+        read = self.family.read_sql(segment.path, layout, lines.longest)
+        try:
+            name = self._engine.prepared(self._project(f"({read})", layout, layout.valid_sql()))
+            rows = self._engine.sql(
+                f"execute {name}({_instant(constants.not_before)}, {_instant(constants.not_after)})"
+            ).to_arrow_table()
+        except (duckdb.InvalidInputException, duckdb.ConversionException):
+            # a reader that gives up (CSV does on mixed line ends) vouches for nothing
+            return self._rescue([], layout, constants)[0], np.empty(0, dtype=np.int64)
+        self._has_rejects = left_out is not None
+        candidates = lines.not_blank()
+        if left_out is not None:
+            rejected = [r[0] for r in self._engine.execute(left_out).fetchall()]
+            candidates = np.setdiff1d(candidates, np.array(rejected, dtype=np.int64))
+            candidates = candidates[layout.header_lines :]
+        if rows.num_rows != len(candidates):
+            # the reader and the line index disagree: believe neither, judge every line
+            return rows.slice(0, 0), np.empty(0, dtype=np.int64)
+        is_ok = rows.column("is_ok")
+        if not pc.all(is_ok).as_py():
+            rows = rows.filter(is_ok)
+        numbers = candidates[rows.column("rn").to_numpy() - 1]
+        overruled = self.family.overruled(lines, layout, numbers)
+        if len(overruled):
+            kept = ~np.isin(numbers, overruled)
+            rows, numbers = rows.filter(pa.array(kept)), numbers[kept]
+        return rows, numbers
+
+    def _rescue(
+        self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
+    ) -> tuple[pa.Table, list[tuple[int, str]]]:
+        """Take lines that the judge passed through the same SQL; return rows and late rejects."""
+        columns = [(quote_identifier(c), t) for c, t in layout.columns.items()]
+        casts = ", ".join(f"try_cast({c} as {t}) as {c}" for c, t in columns)
+        misfits = " ".join(
+            f"when {c} is not null and try_cast({c} as {t}) is null "
+            f"then '{'bad_time' if t in _TIME_TYPES else 'wrong_type'}'"
+            for c, t in columns
+            if t != "VARCHAR"
+        )
+        texts = {c: pa.array([r.values[c] for _, r in good], pa.string()) for c in layout.columns}
+        judged = pa.table({"rn": pa.array([n for n, _ in good], pa.int64()), **texts})
+        misfit = f"case {misfits} end" if misfits else "null::varchar"
+        relation = f"(select rn, {misfit} as misfit, {casts} from judged)"
+        self._engine.register("judged", judged)
+        late = self._too_late(relation, layout, constants)
+        on_time = f"(select * from {relation} where rn not in ({_listed(late)}))"
+        rows = self._engine.sql(
+            self._project(on_time if late else relation, layout, "true")
+            if len(late) < len(good)
+            else self._project(f"(select * from {relation} where false)", layout, "true"),
+            params=[constants.not_before, constants.not_after],
+        ).to_arrow_table()
+        self._engine.unregister("judged")
+        return rows, late
+
+    def _too_late(
+        self, relation: str, layout: Layout, constants: Constants
+    ) -> list[tuple[int, str]]:
+        """Return the judged lines that are rejected after all, with the reason.
+
+        By the event time alone: mostly none is left, and the long projection need not be planned.
+        """
+        instant = self.family.derived_sql(layout, self.source)["event_time"]
+        return self._engine.sql(
+            f"select rn, coalesce(misfit, case when not ({layout.readable_sql()}) then "
+            "'wrong_type' when event_time is null then 'bad_time' else 'time_out_of_range' end) "
+            f"from (select *, {instant} as event_time from {relation}) where not coalesce("
+            f"misfit is null and ({layout.readable_sql()}) and event_time >= $1 "
+            "and event_time < $2, false) order by rn",
+            params=[constants.not_before, constants.not_after],
+        ).fetchall()
+
+    def _project(self, relation: str, layout: Layout, valid: str, more: str = "") -> str:
+        """Return raw -> derived -> canonical as one SELECT of rn, is_ok and the columns."""
+        canonical = dict(self.family.canonical_sql(layout, self.source))
+        canonical["event_time"] = "event_time"
+        columns = ", ".join(
+            f"cast({canonical[f.name]} as {duckdb_type(f.field_type)}) as "
+            f"{quote_identifier(f.name)}"
+            for f in self.family.record.schema.fields
+            if f.name in canonical
+        )
+        derived = f"{relation} raw"
+        for level in in_levels(self.family.derived_sql(layout, self.source)):
+            steps = ", ".join(f"{e} as {n}" for n, e in level.items())
+            derived = f"(select *, {steps} from {derived})"
+        return (
+            f"select rn, coalesce(({valid}) and event_time >= $1 "
+            f"and event_time < $2, false) as is_ok, {more} {columns} from {derived}"
+        )
+
+    def _finish(self, table: pa.Table, constants: Constants) -> pa.Table:
+        """Add the constants, HMAC the user, and bring the table into the record's schema."""
+        n = table.num_rows
+        epoch: pa.Array = pa.nulls(n, pa.string())
+        if self.family.user_column is not None and self._key is not None:
+            users = table.column("user_key")
+            table = table.set_column(
+                table.schema.get_field_index("user_key"), "user_key", hmac_ids(users, self._key)
+            )
+            epoch = pc.if_else(pc.is_valid(users), self._key.epoch, None).combine_chunks()
+        fixed: dict[str, object] = {
+            "source": self.source.name,
+            "delivery_id": constants.delivery_id,
+            "parser_version": self.family.parser_version,
+            "ingested_at": constants.ingested_at,
+            "producer": constants.producer,
+            "cdn": self.family.cdn,
+            "sample_weight": None,
+        }
+        arrays = []
+        for f in self._schema:
+            if f.name in table.column_names:
+                arrays.append(table.column(f.name).cast(f.type))
+            elif f.name == "key_epoch":
+                arrays.append(epoch.cast(f.type))
+            elif f.name == "sample_weight":
+                arrays.append(pa.repeat(pa.scalar(Decimal(1), f.type), n))
+            else:
+                arrays.append(pa.repeat(pa.scalar(fixed.get(f.name), f.type), n))
+        return pa.Table.from_arrays(arrays, schema=self._schema)
+
+
+def _instant(value: datetime) -> str:
+    return f"timestamptz '{value.isoformat()}'"
+
+
+def _listed(late: Sequence[tuple[int, str]]) -> str:
+    return ", ".join(str(number) for number, _ in late)
+
+
+def _with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    return table.drop_columns(["rn", "is_ok"]).append_column(
+        "source_line", pa.array(numbers, pa.int64())
+    )

@@ -1,0 +1,47 @@
+"""A line that was not accepted: where it is and what shape it has, nothing of what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from dataclasses import dataclass
+
+from lake.inflate import Lines
+
+_EXCERPT_CHARS = 120
+_SHAPE = {ord(c): "x" for c in string.ascii_letters} | {ord(c): "9" for c in string.digits}
+
+
+@dataclass(frozen=True)
+class RejectedLine:
+    """A line that was not accepted: where it is and why; its bytes stay in landing."""
+
+    line: int
+    byte_offset: int
+    byte_length: int
+    raw_sha256: str
+    reason: str
+    excerpt: str
+
+
+def rejected_line(lines: Lines, number: int, first: int, offset: int, reason: str) -> RejectedLine:
+    """Describe a line of a segment that begins after `first` lines and `offset` bytes."""
+    raw = lines.raw(number)
+    start, end = lines.span(number)
+    return RejectedLine(
+        line=first + number,
+        byte_offset=offset + start,
+        byte_length=end - start,
+        raw_sha256=hashlib.sha256(raw).hexdigest(),
+        reason=reason,
+        excerpt=shape_of(raw),
+    )
+
+
+def shape_of(raw: bytes) -> str:
+    """Return the shape of a line's beginning: letters x, digits 9, other text as a dot.
+
+    Enough to see what is wrong with a line, nothing of what it says.
+    """
+    text = raw[:_EXCERPT_CHARS].decode("ascii", "replace").translate(_SHAPE)
+    return "".join(c if c.isprintable() and c.isascii() else "·" for c in text)

@@ -1,0 +1,119 @@
+"""Which hours and months are stale: the version of their inputs against the one published.
+
+An hour's version is a hash over the loaded deliveries that touch it. Compaction, expiry and
+re-runs do not change it; a late, replaced or replayed delivery does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import duckdb
+from pyiceberg.catalog import Catalog
+
+from lake.catalog import table_of
+from lake.deliveries import Delivery
+from lake.reads import relation_sql
+from lake.records import CDN_REQUESTS, REC_EVENTS, REFRESHES
+
+Family = Literal["delivery", "engagement", "billing"]
+Partition = tuple[Family, datetime]
+
+#: version of a partition that no loaded delivery touches
+EMPTY = "empty"
+FAMILY_OF: Mapping[str, Family] = {
+    CDN_REQUESTS.identifier: "delivery",
+    REC_EVENTS.identifier: "engagement",
+}
+#: a partition whose build failed this often for one version waits for another version
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Refreshes:
+    """What ops.refreshes says: the version each partition was published from, and failures."""
+
+    published: Mapping[Partition, str] = field(default_factory=dict)
+    failed: Mapping[tuple[Partition, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A partition to build: the version to reach, and how often that failed before."""
+
+    family: Family
+    start: datetime
+    version: str
+    attempts: int
+
+    @property
+    def is_given_up(self) -> bool:
+        """Tell whether it waits for other input or a person."""
+        return self.attempts >= MAX_ATTEMPTS
+
+
+def hour_versions(deliveries: Iterable[Delivery]) -> dict[Partition, str]:
+    """Return the version of every hour that a loaded delivery touches."""
+    parts: dict[Partition, list[str]] = {}
+    for d in deliveries:
+        if d.is_loaded:
+            for h in d.hours:
+                key = (FAMILY_OF[d.table_name], h.hour.astimezone(UTC))
+                parts.setdefault(key, []).append(
+                    f"{d.delivery_id} {d.content_id} {d.parser_version} {h.rows}"
+                )
+    return {key: digest(texts) for key, texts in parts.items()}
+
+
+def month_versions(published: Mapping[Partition, str], contracts: str) -> dict[Partition, str]:
+    """Return the version of every month: its published hours and the price contracts."""
+    parts: dict[Partition, list[str]] = {}
+    for (family, start), version in published.items():
+        if family == "delivery":
+            parts.setdefault(("billing", month_of(start)), []).append(f"{start} {version}")
+    return {key: digest([*texts, contracts]) for key, texts in parts.items()}
+
+
+def month_of(instant: datetime) -> datetime:
+    """Return the first instant of the UTC month."""
+    return instant.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def digest(texts: Iterable[str]) -> str:
+    """Return a hash that the order of the texts does not change."""
+    return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:24]
+
+
+def stale(current: Mapping[Partition, str], refreshes: Refreshes, family: Family) -> list[Stale]:
+    """Return the partitions of a family whose published version is not the current one."""
+    keys = {k for k in (*current, *refreshes.published) if k[0] == family}
+    found = []
+    for key in sorted(keys):
+        version = current.get(key, EMPTY)
+        if refreshes.published.get(key, EMPTY) != version:
+            attempts = refreshes.failed.get((key, version), 0)
+            found.append(Stale(family, key[1], version, attempts))
+    return found
+
+
+def read_refreshes(catalog: Catalog) -> Refreshes:
+    """Read ops.refreshes."""
+    history = relation_sql(table_of(catalog, REFRESHES))
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        published = connection.execute(
+            "select family, partition_start, max_by(input_version, refreshed_at) "
+            f"from ({history}) where outcome = 'published' group by all"
+        ).fetchall()
+        failed = connection.execute(
+            "select family, partition_start, input_version, count(*) "
+            f"from ({history}) where outcome = 'failed' group by all"
+        ).fetchall()
+    return Refreshes(
+        {(f, s.astimezone(UTC)): v for f, s, v in published},
+        {((f, s.astimezone(UTC)), v): n for f, s, v, n in failed},
+    )

@@ -1,0 +1,1 @@
+"""Assets by step of the way: ingest (landing -> bronze), models (dbt), gold (publish)."""

@@ -1,0 +1,123 @@
+"""Landing to bronze: one asset a bronze table, and the feeds and ledgers around it."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from lake.ingest import IngestReport
+from lake.records import BRONZE, OPS, Record
+from lake.source import Source
+from orchestration.resources import Clock, Lake
+
+_OWNERS = {
+    "bronze.cdn_requests": ["team:delivery"],
+    "bronze.rec_events": ["team:recommendation"],
+}
+
+
+def asset_key(record: Record) -> dg.AssetKey:
+    """Return the asset key of a table."""
+    return dg.AssetKey([record.namespace, record.name])
+
+
+def landing_specs(sources: Sequence[Source]) -> list[dg.AssetSpec]:
+    """Return one external asset a feed."""
+    return [
+        dg.AssetSpec(
+            ["landing", s.name],
+            description=s.description,
+            owners=[s.owner],
+            group_name="landing",
+            kinds={"file"},
+            metadata={"prefix": s.landing.prefix, "format": s.format},
+        )
+        for s in sources
+    ]
+
+
+def ledger_specs() -> list[dg.AssetSpec]:
+    """Return the ops tables, which the other assets write along the way."""
+    return [
+        dg.AssetSpec(
+            asset_key(r),
+            description=r.doc,
+            owners=["team:data"],
+            group_name="ops",
+            kinds={"iceberg"},
+            deps=[asset_key(b) for b in BRONZE],
+        )
+        for r in OPS
+    ]
+
+
+def ingest_asset(record: Record, sources: Sequence[Source]) -> dg.AssetsDefinition:
+    """Return the asset that brings every new delivery of its feeds into one bronze table."""
+    key = asset_key(record)
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey(["landing", s.name]) for s in sources],
+        description=f"{record.doc}. Every line of every delivery is accounted for in ops.",
+        owners=_OWNERS[record.identifier],
+        group_name="bronze",
+        kinds={"iceberg", "python"},
+        pool=f"ingest_{record.name}",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "lines_accounted",
+                asset=key,
+                blocking=True,
+                description="lines = accepted + rejected + header + blank, for every delivery read",
+            ),
+            dg.AssetCheckSpec(
+                "deliveries_audited",
+                asset=key,
+                description="no delivery of this run was held; a held one waits, others went in",
+            ),
+        ],
+    )
+    def bronze(context: dg.AssetExecutionContext, lake: Lake, clock: Clock) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        report = lake.ingest(record, clock.now())
+        context.log.info("changes by state: %s", report.by_state)
+        return dg.MaterializeResult(metadata=_metadata(report), check_results=_checks(report))
+
+    return bronze
+
+
+def _metadata(report: IngestReport) -> dict[str, int]:
+    loaded = [d for d in report.changes if d.state == "loaded"]
+    return {
+        "deliveries": len(report.changes),
+        "batches_completed_after_a_cut": report.completed_batches,
+        "lines": sum(d.lines or 0 for d in loaded),
+        "accepted": sum(d.accepted or 0 for d in loaded),
+        "rejected": sum(d.rejected or 0 for d in loaded),
+        **{f"now_{state}": n for state, n in report.by_state.items()},
+    }
+
+
+def _checks(report: IngestReport) -> list[dg.AssetCheckResult]:
+    held = [d for d in report.changes if d.state == "held"]
+    wrong = [
+        d.delivery_id
+        for d in report.changes
+        if d.lines is not None
+        and d.lines != (d.accepted or 0) + (d.rejected or 0) + (d.header or 0) + (d.blank or 0)
+    ]
+    return [
+        dg.AssetCheckResult(
+            check_name="lines_accounted",
+            passed=not wrong,
+            metadata={"deliveries": len(report.changes), "wrong": wrong[:20]},
+        ),
+        dg.AssetCheckResult(
+            check_name="deliveries_audited",
+            passed=not held,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={
+                "judgements": len(report.results),
+                "held": dg.MetadataValue.json({d.delivery_id: d.reason for d in held[:20]}),
+                "remedy": "weir status --held; then weir release <delivery> or a new delivery",
+            },
+        ),
+    ]

@@ -1,0 +1,122 @@
+"""The weir command line: a thin face over the packages, each command with --json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="weir",
+    help="Raw CDN and recommendation logs in, numbers that one can argue with out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # it prints source and may print locals: keys, log text
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Dir = Annotated[
+    Path | None,
+    typer.Option("--dir", help="Home of the lake. Default: WEIR_HOME, else the project's .weir."),
+]
+
+
+@app.command()
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="Log files: plain or gzip.")],
+    source: Annotated[
+        str | None, typer.Option(help="Read them as this source (name of its source file).")
+    ] = None,
+    records: Annotated[int, typer.Option(help="Records to show, per file.")] = 3,
+    json: Json = False,
+) -> None:
+    """Show what Weir makes of log files; writes nothing.
+
+    Values are shown as they are in the log, addresses and user ids too.
+    """
+    from orchestration.commands.inspect import run
+
+    raise typer.Exit(run(files, source, records, as_json=json))
+
+
+@app.command()
+def ingest(home: Dir = None, json: Json = False) -> None:
+    """Bring every new delivery in landing into bronze."""
+    from orchestration.commands.ingest import run
+
+    raise typer.Exit(run(home, released=(), as_json=json))
+
+
+@app.command()
+def release(
+    deliveries: Annotated[list[str], typer.Argument(help="Held deliveries: id or its beginning.")],
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Let held deliveries into bronze, whatever their audit said."""
+    from orchestration.commands.ingest import run
+
+    raise typer.Exit(run(home, released=deliveries, as_json=json))
+
+
+@app.command()
+def refresh(home: Dir = None, json: Json = False) -> None:
+    """Do at once what the sensors would: ingest, then refresh exactly what is stale."""
+    from orchestration.commands.refresh import run
+
+    raise typer.Exit(run(home, as_json=json))
+
+
+@app.command()
+def status(
+    held: Annotated[bool, typer.Option("--held", help="List held and rejected only.")] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Say what is in, what is held and why, what is stale, and what readers see."""
+    from orchestration.commands.status import run
+
+    raise typer.Exit(run(home, held=held, as_json=json))
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over gold.*, bronze.* and ops.*")],
+    limit: Annotated[int, typer.Option(help="Rows to print in a table; 0: all.")] = 100,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Ask the lake; read-only. gold is what the last release shows."""
+    from orchestration.commands.sql import run
+
+    raise typer.Exit(run(query, home, limit, as_csv=csv, as_json=json))
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 7,
+    hours: Annotated[int, typer.Option(help="Hours of traffic, ending 2026-11-18.", min=3)] = 48,
+    lines: Annotated[int, typer.Option(help="Log lines in all.", min=1000)] = 1_000_000,
+    home: Annotated[
+        Path | None, typer.Option("--dir", help="Where; emptied first if it is a demo's.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Simulate traffic with incidents, run the whole job, compare with the truth."""
+    from orchestration.commands.demo import run
+
+    raise typer.Exit(run(seed, hours, lines, home, as_json=json))
+
+
+@app.command()
+def up(home: Dir = None) -> None:
+    """Start the Dagster UI, its daemon and the dbt docs on loopback; Ctrl-C stops all three."""
+    from orchestration.commands.up import run
+
+    raise typer.Exit(run(home))
+
+
+if __name__ == "__main__":
+    app()

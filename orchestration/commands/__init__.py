@@ -1,0 +1,1 @@
+"""What the weir commands do; imported when a command runs, so that --help costs nothing."""

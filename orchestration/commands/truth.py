@@ -1,0 +1,250 @@
+"""Comparing what the pipeline says with the simulator's truth ledger; for the demo and tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+Number = int | Decimal
+
+_LINES = {
+    "physical lines": ("lines", "lines_physical"),
+    "header lines": ("header", "lines_header"),
+    "blank lines": ("blank", "lines_blank"),
+    "accepted lines": ("accepted", "lines_good"),
+    "rejected lines": (
+        "rejected",
+        "truncated_line + bad_utf8 + garbage + wrong_type + bad_time + ragged + outside_period",
+    ),
+}
+_QOS = (
+    "requests", "bytes", "eligible_requests", "hit_requests", "eligible_bytes", "hit_bytes",
+    "errors_4xx", "errors_5xx", "no_response", "aborted",
+)  # fmt: skip
+_ENGAGEMENT = ("impressions", "clicks", "plays", "valid_plays", "watch_ms", "likes")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure of the pipeline beside the truth; exact, so the difference must be 0."""
+
+    group: str
+    of: str
+    figure: str
+    pipeline: Number
+    truth: Number
+
+    @property
+    def name(self) -> str:
+        """Return the check's name."""
+        return f"{self.group}: {self.of}: {self.figure}"
+
+    @property
+    def difference(self) -> Number:
+        """Return pipeline - truth."""
+        return self.pipeline - self.truth
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A percentile from buckets beside the exact one; the error must stay within the bound."""
+
+    of: str
+    figure: str
+    pipeline: float
+    truth: float
+    bound: float = 0.01
+
+    @property
+    def name(self) -> str:
+        """Return the estimate's name."""
+        return f"ttfb: {self.of}: {self.figure}"
+
+    @property
+    def relative_error(self) -> float:
+        """Return |pipeline - truth| / truth."""
+        return abs(self.pipeline - self.truth) / self.truth if self.truth else abs(self.pipeline)
+
+    @property
+    def is_within(self) -> bool:
+        """Tell whether the error is within the bound."""
+        return self.relative_error <= self.bound + 1e-9
+
+
+class Truth:
+    """The comparison, over views of the lake and the Parquet files of the ledger."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, ledger: Path) -> None:
+        self._connection = connection
+        for path in sorted(ledger.glob("*.parquet")):
+            name = path.stem
+            connection.execute(
+                f"create view truth_{name} as select * from read_parquet('{path.as_posix()}')"
+            )
+        connection.execute(
+            "create view latest as select * from ops.deliveries "
+            "qualify row_number() over (partition by delivery_id order by change_no desc) = 1"
+        )
+
+    def checks(self) -> list[Check]:
+        """Return every exact comparison."""
+        return [
+            *self._lines(),
+            *self._traffic(),
+            *self._qos(),
+            *self._engagement(),
+            *self._usage(),
+            *self._bills(),
+        ]
+
+    def estimates(self, percentile_sql: str) -> list[Estimate]:
+        """Return TTFB percentiles by CDN.
+
+        percentile_sql: SQL of cdn, q, value over gold.ttfb_buckets_hourly.
+        """
+        found = {(c, float(q)): v for c, q, v in self._rows(percentile_sql)}
+        result = []
+        for cdn, p50, p95, p99 in self._rows(
+            "select cdn, p50_ms, p95_ms, p99_ms from truth_ttfb order by 1"
+        ):
+            for q, exact in ((0.5, p50), (0.95, p95), (0.99, p99)):
+                ours = float(found.get((cdn, q), 0.0))
+                result.append(Estimate(cdn, f"p{int(q * 100)} ms", ours, float(exact)))
+        return result
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql).fetchall()
+
+    def _lines(self) -> list[Check]:
+        ours = ", ".join(f"sum({c})" for c, _ in _LINES.values())
+        theirs = ", ".join(f"sum({t})" for _, t in _LINES.values())
+        pipeline = {
+            r[0]: r[1:]
+            for r in self._rows(
+                f"select source, count(*), count(*) filter (where lines is null), {ours} "
+                "from latest group by 1"
+            )
+        }
+        truth = {
+            r[0]: r[1:]
+            for r in self._rows(
+                "select feed, count(*) filter (where arrival_at is not null), count(*) filter "
+                f"(where arrival_at is not null and not is_whole), {theirs} "
+                "from truth_files group by 1"
+            )
+        }
+        names = ["deliveries", "refused deliveries", *_LINES]
+        return _compare("lines", names, pipeline, truth)
+
+    def _traffic(self) -> list[Check]:
+        cells = self._rows(
+            "select cdn, count(*) filter (where coalesce(g.requests, 0) <> "
+            "coalesce(t.requests_delivered, 0) or coalesce(g.bytes, 0) <> "
+            "coalesce(t.bytes_delivered, 0)) "
+            "from gold.traffic_5m g full join truth_traffic_5m t "
+            "using (slot_start, cdn, pop, customer) group by 1 order by 1"
+        )
+        wrong = [Check("traffic", cdn, "5-minute cells that differ", int(n), 0) for cdn, n in cells]
+        pipeline = self._by("select cdn, sum(requests), sum(bytes) from gold.traffic_5m group by 1")
+        truth = self._by(
+            "select cdn, sum(requests_delivered), sum(bytes_delivered) "
+            "from truth_traffic_5m group by 1"
+        )
+        return wrong + _compare("traffic", ["requests", "bytes"], pipeline, truth)
+
+    def _qos(self) -> list[Check]:
+        sums = ", ".join(f"sum({c})" for c in _QOS)
+        pipeline = self._by(f"select cdn, {sums} from gold.qos_hourly group by 1")
+        truth = self._by(f"select cdn, {sums} from truth_qos_hourly group by 1")
+        differ = " or ".join(f"coalesce(g.{c}, 0) <> coalesce(t.{c}, 0)" for c in _QOS)
+        hours = self._rows(
+            f"select cdn, count(*) filter (where {differ}) from "
+            f"(select hour, cdn, {', '.join(f'sum({c}) as {c}' for c in _QOS)} "
+            "from gold.qos_hourly group by 1, 2) g full join truth_qos_hourly t "
+            "using (hour, cdn) group by 1 order by 1"
+        )
+        wrong = [Check("qos", cdn, "hours that differ", int(n), 0) for cdn, n in hours]
+        return wrong + _compare("qos", list(_QOS), pipeline, truth)
+
+    def _engagement(self) -> list[Check]:
+        ours = ", ".join(f"sum({c})" for c in _ENGAGEMENT)
+        theirs = ", ".join(f"sum({c}_delivered)" for c in _ENGAGEMENT)
+        pipeline = self._by(f"select 'all', {ours} from gold.engagement_hourly")
+        truth = self._by(f"select 'all', {theirs} from truth_engagement_hourly")
+        differ = " or ".join(
+            f"coalesce(g.{c}, 0) <> coalesce(t.{c}_delivered, 0)" for c in _ENGAGEMENT
+        )
+        row = self._rows(
+            f"select count(*) filter (where {differ}) from gold.engagement_hourly g "
+            "full join truth_engagement_hourly t using (hour, customer, scene)"
+        )
+        wrong = [Check("engagement", "all", "hour cells that differ", int(row[0][0]), 0)]
+        return wrong + _compare("engagement", list(_ENGAGEMENT), pipeline, truth)
+
+    def _usage(self) -> list[Check]:
+        pipeline = self._by(
+            "select month || ' ' || cdn, sum(requests), sum(bytes) from gold.usage_monthly "
+            "group by 1"
+        )
+        truth = self._by(
+            "select month || ' ' || cdn, requests_delivered, bytes_delivered "
+            "from truth_usage_monthly"
+        )
+        return _compare("usage", ["requests", "bytes"], pipeline, truth)
+
+    def _bills(self) -> list[Check]:
+        lines = self._by(
+            "select month || ' ' || contract_id || ' from GB ' || cast(tier_from_gb as bigint), "
+            "quantity_gb, amount from gold.bill_lines"
+        )
+        true_lines = self._by(
+            "select month || ' ' || contract_id || ' from GB ' || cast(tier_from_gb as bigint), "
+            "cast(quantity_gb as decimal(38, 9)), cast(amount as decimal(38, 2)) from truth_bills"
+        )
+        totals = self._by("select month || ' ' || contract_id, amount from gold.bills")
+        true_totals = self._by(
+            "select distinct month || ' ' || contract_id, cast(total as decimal(38, 2)) "
+            "from truth_bills"
+        )
+        used = {k: v for k, v in true_lines.items() if k in lines or any(v)}
+        return [
+            *_compare("bill", ["quantity GB", "amount"], lines, used),
+            *_compare("bill", ["total"], totals, true_totals),
+        ]
+
+    def _by(self, sql: str) -> dict[str, tuple[Any, ...]]:
+        return {r[0]: r[1:] for r in self._rows(sql)}
+
+
+def _compare(
+    group: str,
+    names: list[str],
+    pipeline: Mapping[str, tuple[Any, ...]],
+    truth: Mapping[str, tuple[Any, ...]],
+) -> list[Check]:
+    checks = []
+    for key in sorted({*pipeline, *truth}):
+        none = (0,) * len(names)
+        for name, ours, theirs in zip(
+            names, pipeline.get(key, none), truth.get(key, none), strict=True
+        ):
+            checks.append(Check(group, key, name, _number(ours), _number(theirs)))
+    return checks
+
+
+def _number(value: Any) -> Number:
+    if value is None:
+        return 0
+    return value if isinstance(value, Decimal) else int(value)
+
+
+def read_incidents(ledger: Path) -> list[dict[str, Any]]:
+    """Return the simulator's reports of its incidents."""
+    found: list[dict[str, Any]] = json.loads((ledger / "truth.json").read_text())["incidents"]
+    return found

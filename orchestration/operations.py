@@ -1,0 +1,56 @@
+"""What assets and commands do with a lake, put together once and without Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+from pyiceberg.catalog import Catalog
+
+from lake.catalog import ensure_all, open_catalog
+from lake.ingest import Ingest, IngestReport, Progress
+from lake.landing import FolderLanding, Landing
+from lake.records import BRONZE, Record
+from lake.settings import LakeSettings
+from lake.source import Source, load_sources
+
+
+def open_lake(settings: LakeSettings) -> Catalog:
+    """Open the catalog; its tables exist afterwards."""
+    catalog = open_catalog(settings)
+    ensure_all(catalog)
+    return catalog
+
+
+def open_landing(settings: LakeSettings) -> Landing:
+    """Open landing."""
+    return FolderLanding(settings.landing)
+
+
+def feeds(settings: LakeSettings) -> Mapping[str, Source]:
+    """Load the source files."""
+    return load_sources(settings.sources)
+
+
+def run_ingest(
+    settings: LakeSettings,
+    record: Record,
+    now: datetime,
+    released: Iterable[str] = (),
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> IngestReport:
+    """Ingest everything new for one bronze table, judged by the delivery suites."""
+    from expectations.runner import delivery_audit
+
+    catalog = open_lake(settings)
+    fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in BRONZE}
+    return Ingest(
+        catalog=catalog,
+        landing=open_landing(settings),
+        sources=feeds(settings),
+        record=record,
+        audit=delivery_audit(fields),
+        key=settings.hmac_key(),
+        now=now,
+        progress=progress,
+    ).run(released)

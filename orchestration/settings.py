@@ -1,0 +1,81 @@
+"""Settings of the orchestration: the other module that reads and sets the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake.settings import LakeSettings
+
+PROJECT = Path(__file__).resolve().parent.parent
+DBT_PROJECT = PROJECT / "dbt_project"
+PRICE_CONTRACTS = DBT_PROJECT / "price_contracts"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where `weir up` listens, on loopback."""
+
+    ui: int
+    docs: int
+
+
+def ports() -> Ports:
+    """Return the ports: WEIR_UI_PORT (3000) and WEIR_DOCS_PORT (3001)."""
+    return Ports(
+        int(os.environ.get("WEIR_UI_PORT", "3000")), int(os.environ.get("WEIR_DOCS_PORT", "3001"))
+    )
+
+
+def partitions_start() -> str:
+    """Return the first hour that has a partition: WEIR_PARTITIONS_START, else 2019."""
+    return os.environ.get("WEIR_PARTITIONS_START", "2019-01-01")
+
+
+def price_contracts() -> Path:
+    """Return the folder of price contracts."""
+    return Path(os.environ.get("WEIR_PRICE_CONTRACTS") or PRICE_CONTRACTS)
+
+
+def tool(name: str) -> str:
+    """Return a program of this Python's environment."""
+    return str(Path(sys.executable).parent / name)
+
+
+def dagster_home(home: Path) -> Path:
+    """Return Dagster's own folder under home."""
+    return home / "dagster"
+
+
+def process_environment(settings: LakeSettings, **more: str) -> dict[str, str]:
+    """Return the environment of a child process that is to use these settings."""
+    return {
+        **os.environ,
+        "WEIR_HOME": str(settings.home),
+        "WEIR_LANDING": str(settings.landing),
+        "WEIR_WAREHOUSE": str(settings.warehouse),
+        "WEIR_CATALOG_URI": settings.catalog_uri,
+        "WEIR_SOURCES": str(settings.sources),
+        "WEIR_BUILD_FILE": str(settings.build_file),
+        "DAGSTER_HOME": str(dagster_home(settings.home)),
+        "DAGSTER_DISABLE_TELEMETRY": "true",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+        **more,
+    }
+
+
+@contextmanager
+def exported(settings: LakeSettings, **more: str) -> Iterator[None]:
+    """Set this process's environment for children started meanwhile, and put it back."""
+    before = dict(os.environ)
+    os.environ.update(process_environment(settings, **more))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

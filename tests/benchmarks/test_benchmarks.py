@@ -1,0 +1,42 @@
+"""The benchmarks run and count right; how fast they were is nobody's business here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, object]:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "benchmarks.ingest", "--lines", "2000", "--rounds", "1",
+            "--family", "cloudflare", "--json",
+        ],
+        cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (family,) = json.loads(done.stdout)["families"]
+    return family
+
+
+def test_weir_keeps_every_good_line_and_finds_every_broken_one(report) -> None:
+    assert report["malformed_true"] == 2
+    ours = [c for c in report["candidates"] if c["candidate"].startswith("weir")]
+    assert len(ours) == 3
+    for candidate in ours:
+        assert candidate["malformed_found"] == 2, candidate
+        assert candidate["is_exact"], candidate
+        assert candidate["rows"] == 1998, candidate
+
+
+def test_the_base_is_measured_and_is_one(report) -> None:
+    (base,) = [c for c in report["candidates"] if c["candidate"] == "duckdb"]
+    assert base["ratio"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    assert base["rows"] >= 1998
+    assert base["steady_cpu_s"] > 0
+    assert base["peak_rss_mb"] > 0

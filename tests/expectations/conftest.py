@@ -1,0 +1,217 @@
+"""Staged deliveries and build files, small and real, with room for one planted defect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.table import Table
+from pyiceberg.types import NestedField
+
+from lake.audit import DeliverySubject
+from lake.catalog import open_catalog, table_of
+from lake.records import BRONZE
+from lake.settings import load_settings
+
+HOUR = datetime(2026, 11, 16, 10, tzinfo=UTC)
+MONTH = date(2026, 11, 1)
+Rows = list[dict[str, Any]]
+
+
+def request_row(no: int) -> dict[str, Any]:
+    """Return an unremarkable CDN request."""
+    return {
+        "event_time": HOUR + timedelta(seconds=no),
+        "event_time_precision": "start_ms",
+        "source": "cloudfront",
+        "source_line": no + 1,
+        "row_key": no.to_bytes(16, "big"),
+        "customer": "aurora",
+        "parser_version": "cloudfront_v1/1",
+        "ingested_at": HOUR,
+        "cdn": "cloudfront",
+        "status": 0 if no % 10 == 0 else 200,
+        "bytes_out_total": 1000 + no,
+        "bytes_out_body": None if no % 3 else 900,
+        "bytes_in": 300,
+        "ttfb_ms": 12.5,
+        "duration_ms": None if no % 7 == 0 else 80.0,
+        "cache_status": "UNKNOWN" if no % 4 == 0 else "HIT",
+        "is_edge_hit": True,
+        "is_origin_fetch": False,
+        "client_aborted": False,
+        "sample_weight": Decimal("1.000000"),
+        "is_viewer": True,
+        "object_type": "segment",
+        "stream_kind": "hls",
+    }
+
+
+def event_row(no: int) -> dict[str, Any]:
+    """Return an unremarkable recommendation event."""
+    is_play = no % 4 == 0
+    return {
+        "event_time": HOUR + timedelta(seconds=no),
+        "source": "rec_events",
+        "source_line": no + 1,
+        "row_key": no.to_bytes(16, "big"),
+        "customer": "aurora",
+        "parser_version": "rec_events/1",
+        "ingested_at": HOUR,
+        "event_id": f"event-{no}",
+        "event_type": "play" if is_play else "impression",
+        "item_id": "item",
+        "position": None if is_play else no + 1,
+        "propensity": None if is_play else 0.25,
+        "watch_ms": 86_400_000 if is_play else None,
+    }
+
+
+MAKERS = {"bronze.cdn_requests": request_row, "bronze.rec_events": event_row}
+SOURCES = {"bronze.cdn_requests": "cloudfront", "bronze.rec_events": "rec_events"}
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
+    home = tmp_path_factory.mktemp("lake")
+    catalog = open_catalog(load_settings({"WEIR_HOME": str(home)}))
+    return {record.identifier: table_of(catalog, record) for record in BRONZE}
+
+
+@pytest.fixture(scope="session")
+def fields_by_table(tables: Mapping[str, Table]) -> dict[str, Sequence[NestedField]]:
+    return {name: table.schema().fields for name, table in tables.items()}
+
+
+Stage = Callable[..., DeliverySubject]
+
+
+@pytest.fixture
+def stage(tables: Mapping[str, Table], tmp_path: Path) -> Stage:
+    """Write a delivery of good rows, changed as asked, and return it as a subject."""
+
+    def staged(
+        delivery_id: str,
+        table: str = "bronze.cdn_requests",
+        *,
+        change: Mapping[str, Any] | None = None,
+        only: int | None = None,
+        rows: int = 30,
+        file_name: str | None = None,
+        **subject: Any,
+    ) -> DeliverySubject:
+        data: Rows = [{**MAKERS[table](n), "delivery_id": delivery_id} for n in range(rows)]
+        for row in data if only is None else data[:only]:
+            row.update(change or {})
+        schema = schema_to_pyarrow(tables[table].schema())
+        # a writer's fault may leave nulls where the table allows none
+        nullable = pa.schema([f.with_nullable(True) for f in schema], schema.metadata)
+        path = tmp_path / (file_name or f"{delivery_id}.parquet")
+        pq.write_table(pa.Table.from_pylist(data, schema=nullable), path)
+        said: dict[str, Any] = {
+            "source": SOURCES[table],
+            "key": f"{delivery_id}.gz",
+            "files": (path.as_posix(),),
+            "accepted": rows,
+            "rejected": 0,
+            "header": 2,
+            "blank": 0,
+            "reject_reasons": {},
+            "period_start": HOUR,
+            "period_end": HOUR + timedelta(hours=1),
+            **subject,
+        }
+        counted = said["accepted"] + said["rejected"] + said["header"] + said["blank"]
+        said.setdefault("lines", counted)
+        return DeliverySubject(delivery_id=delivery_id, table_name=table, **said)
+
+    return staged
+
+
+_SCHEMA = """
+create schema marts;
+create table marts.traffic_5m (slot_start timestamptz, cdn varchar, pop varchar, customer varchar,
+    requests bigint, bytes bigint, bytes_in bigint, hit_requests bigint, hit_bytes bigint);
+create table marts.qos_hourly (hour timestamptz, cdn varchar, customer varchar, requests bigint,
+    bytes bigint, eligible_requests bigint, hit_requests bigint, eligible_bytes bigint,
+    hit_bytes bigint, hit_ratio_requests double, hit_ratio_bytes double, ttfb_count bigint,
+    ttfb_p50_ms double, ttfb_p95_ms double, ttfb_p99_ms double, errors_4xx bigint,
+    errors_5xx bigint, no_response bigint, aborted bigint, duplicates_removed bigint);
+create table marts.ttfb_buckets_hourly (hour timestamptz, cdn varchar, customer varchar,
+    bucket integer, requests bigint);
+create table marts.engagement_hourly (hour timestamptz, customer varchar, scene varchar,
+    impressions bigint, clicks bigint, ctr double, plays bigint, valid_plays bigint,
+    watch_ms bigint, likes bigint, duplicates_removed bigint);
+create table marts.usage_monthly (month date, cdn varchar, customer varchar, requests bigint,
+    bytes bigint);
+create table marts.bill_lines (month date, contract_id varchar, vendor varchar, currency varchar,
+    line_no integer, kind varchar, tier_from_gb decimal(18, 6), tier_to_gb decimal(18, 6),
+    quantity_gb decimal(18, 6), unit_price decimal(18, 6), amount decimal(38, 2));
+create table marts.bills (month date, contract_id varchar, vendor varchar, currency varchar,
+    quantity_gb decimal(18, 6), amount decimal(38, 2));
+"""
+# a tenant that is not known is a null: every comparison between marts must survive it
+_HOURS = """
+insert into marts.traffic_5m
+    select h + to_minutes(5 * s), 'cloudfront', 'FRA1', c, 10, 1000, 5, 5, 500
+    from unnest([{hours}]) as a(h), range(12) as b(s), (values ('aurora'), (null)) as t(c);
+insert into marts.qos_hourly
+    select h, 'cloudfront', c, 120, 12000, 100, 60, 10000, 6000, 0.6, 0.6, 100, 10, 20, 30,
+        1, 1, 1, 2, 3
+    from unnest([{hours}]) as a(h), (values ('aurora'), (null)) as t(c);
+insert into marts.ttfb_buckets_hourly
+    select h, 'cloudfront', c, b, 50
+    from unnest([{hours}]) as a(h), (values ('aurora'), (null)) as t(c), (values (1), (2)) as u(b);
+insert into marts.engagement_hourly
+    select h, c, 'feed', 100, 10, 0.1, 5, 4, 60000, 2, 1
+    from unnest([{hours}]) as a(h), (values ('aurora'), (null)) as t(c);
+"""
+_MONTHS = """
+insert into marts.usage_monthly
+    select m, 'cloudfront', c, 1000, b
+    from unnest([{months}]) as a(m), (values ('aurora', 1000000400), (null, 500000000)) as t(c, b);
+insert into marts.bills
+    select m, 'c1', 'cloudfront', 'USD', 1.5, 150.00 from unnest([{months}]) as a(m);
+insert into marts.bill_lines
+    select m, 'c1', 'cloudfront', 'USD', n, k, f, t, q, p, x
+    from unnest([{months}]) as a(m), (values
+        (1, 'tier', 0, 1, 1.0, 100.0, 100.00),
+        (2, 'tier', 1, null, 0.5, 80.0, 40.00),
+        (3, 'minimum', null, null, null, null, 10.00)) as l(n, k, f, t, q, p, x);
+"""
+
+
+@pytest.fixture(scope="session")
+def good_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a build file with two good hours and two good months."""
+    path = tmp_path_factory.mktemp("build") / "build.duckdb"
+    hours = ", ".join(f"timestamptz '{HOUR + timedelta(hours=n)}'" for n in (0, 1))
+    months = "date '2026-10-01', date '2026-11-01'"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(_SCHEMA)
+        connection.execute(_HOURS.format(hours=hours))
+        connection.execute(_MONTHS.format(months=months))
+    return path
+
+
+@pytest.fixture
+def build_with(good_build: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Return a maker of build files that are good but for one statement's defect."""
+
+    def build(statement: str) -> Path:
+        path = tmp_path / "build.duckdb"
+        path.write_bytes(good_build.read_bytes())
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute(statement)
+        return path
+
+    return build

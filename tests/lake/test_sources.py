@@ -1,0 +1,140 @@
+"""Source files: what is wrong with one is said with file, field and remedy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lake.formats import family_of
+from lake.settings import PACKAGED_SOURCES
+from lake.source import ABSOLUTE_RANGE, SourceError, load_source, load_sources
+
+GOOD = """
+name: feed
+description: a feed
+owner: team:tests
+format: rec_events
+landing: {prefix: in/}
+"""
+PERIOD = "period: {pattern: '%s', start_format: '%%Y', length: 1h}"
+BROKEN = {
+    "not yaml": ("name: [", "not YAML", "Mend the file"),
+    "a list": ("- name", "file:", "lake/sources/"),
+    "empty": ("", "file:", "lake/sources/"),
+    "no owner": (GOOD.replace("owner: team:tests\n", ""), "owner: Field required", "lake/sources/"),
+    "no landing": (GOOD.replace("landing: {prefix: in/}", ""), "landing: Field", "lake/sources/"),
+    "no prefix": (GOOD.replace("prefix: in/", "suffix: .gz"), "landing.prefix", "lake/sources/"),
+    "unknown field": (GOOD + "colour: red\n", "colour: Extra inputs", "lake/sources/"),
+    "bad name": (GOOD.replace("name: feed", "name: My Feed"), "name: String should", "lake/"),
+    "bad duration": (GOOD + "cadence: {every: hourly, within: 1h}", "cadence.every:", "1h or 2d"),
+    "negative duration": (GOOD + "cadence: {every: 1h, within: -1h}", "cadence.within:", "30s"),
+    "no start": (GOOD + PERIOD % "x", "period: Value error", "(?P<start>...)"),
+    "no length": (
+        GOOD + "period: {pattern: '(?P<start>x)', start_format: '%Y'}",
+        "period: Value error",
+        "needs a length",
+    ),
+    "bad pattern": (GOOD + PERIOD % "(?P<start>[", "period: ", "lake/sources/"),
+    "bad allow-list": (GOOD + "privacy: {query_allow: v}", "privacy.query_allow", "lake/sources/"),
+    "unknown format": (GOOD.replace("rec_events", "squid"), "format: ", "rec_events"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_an_error_names_file_field_and_remedy(what, tmp_path):
+    text, field, remedy = BROKEN[what]
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(SourceError) as found:
+        load_sources(tmp_path)
+    for part in ("broken.yaml", field, remedy):
+        assert part in str(found.value)
+
+
+def test_a_name_that_is_given_twice_is_refused(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(GOOD)
+    with pytest.raises(SourceError, match=r"b\.yaml: source 'feed' is defined twice\. Rename"):
+        load_sources(tmp_path)
+
+
+def test_a_folder_without_source_files_is_refused(tmp_path):
+    with pytest.raises(SourceError, match=r"no source files.*WEIR_SOURCES"):
+        load_sources(tmp_path)
+
+
+def test_a_source_file_in_another_encoding_is_refused(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(GOOD.encode() + b"# caf\xe9\n")
+    with pytest.raises(SourceError, match=r"broken\.yaml: .*UTF-8"):
+        load_source(path)
+
+
+def test_an_unknown_format_is_named_with_those_that_are_known():
+    with pytest.raises(KeyError, match="'squid' is not known; expected one of cloudflare_logpush"):
+        family_of("squid")
+
+
+FLARE = "20261116T100000Z_20261116T100500Z_ab.log.gz"
+EVENT = "rec_events/dt=2026-11-16/hour=07/rec-eu-1-900.ndjson.gz"
+NAMES = [
+    ("cloudfront", "cloudfront/E2EXAMPLE.2026-11-16-10.a1b2c3d4.gz", "10:00", 60, "E2EXAMPLE"),
+    ("cloudfront", "cloudfront/deep/er/E2.2026-11-16-23.x.gz", "23:00", 60, "E2"),
+    ("cloudfront", "E2.2026-11-16-00.x.gz", "00:00", 60, "E2"),
+    ("cloudflare", f"cloudflare/20261116/{FLARE}", "10:00", 5, None),
+    ("rec_events", EVENT, "07:00", 60, "rec-eu-1"),
+]
+
+
+@pytest.mark.parametrize(("source", "key", "start", "minutes", "producer"), NAMES)
+def test_a_name_declares_period_and_producer(source, key, start, minutes, producer):
+    feed = load_sources(PACKAGED_SOURCES)[source]
+    facts = feed.name_facts(key)
+    begin = datetime.fromisoformat(f"2026-11-16T{start}:00+00:00")
+    assert (facts.period_start, facts.producer) == (begin, producer)
+    assert facts.period_end == begin + timedelta(minutes=minutes)
+    assert facts.not_before == begin - feed.period.early
+    assert facts.not_after == facts.period_end + feed.period.late
+
+
+@pytest.mark.parametrize(
+    ("source", "key", "producer"),
+    [
+        ("cloudfront", "cloudfront/E2.2026-02-30-10.x.gz", "E2"),
+        ("cloudfront", "cloudfront/E2.2026-11-16-24.x.gz", "E2"),
+        ("cloudfront", "cloudfront/E2.2026-13-01-00.x.gz", "E2"),
+        ("cloudflare", "cloudflare/20260230T000000Z_20260301T000000Z_a.log.gz", None),
+        ("rec_events", "rec_events/dt=2026-11-31/hour=07/rec-1-9.ndjson.gz", "rec-1"),
+        ("cloudfront", "cloudfront/notes.txt", None),
+        ("cloudfront", "cloudfront/E2.2026-11-16-10.x.gz.part", None),
+        ("rec_events", "rec_events/dt=2026-11-16/hour=7/rec-1-9.ndjson.gz", None),
+    ],
+)
+def test_a_name_that_is_no_date_declares_no_period(source, key, producer):
+    facts = load_sources(PACKAGED_SOURCES)[source].name_facts(key)
+    assert (facts.period_start, facts.period_end, facts.producer) == (None, None, producer)
+    assert (facts.not_before, facts.not_after) == ABSOLUTE_RANGE
+
+
+def test_a_period_that_ends_before_it_starts_is_none():
+    feed = load_sources(PACKAGED_SOURCES)["cloudflare"]
+    facts = feed.name_facts("20261116T100500Z_20261116T100000Z_a.log.gz")
+    assert (facts.period_start, facts.period_end) == (None, None)
+
+
+def test_a_period_at_the_end_of_time_is_cut_to_what_makes_sense():
+    feed = load_sources(PACKAGED_SOURCES)["cloudfront"]
+    assert feed.name_facts("E2.9999-12-31-23.x.gz").period_start is None
+    assert feed.name_facts("E2.0001-01-01-00.x.gz").period_start is None
+    early = feed.name_facts("E2.2005-01-01-00.x.gz")
+    assert early.not_before == datetime(2005, 1, 1, tzinfo=UTC)
+
+
+def test_packaged_sources_are_complete():
+    feeds = load_sources(PACKAGED_SOURCES)
+    assert set(feeds) == {"cloudfront", "cloudflare", "rec_events"}
+    for feed in feeds.values():
+        assert feed.period is not None
+        assert feed.cadence is not None
+        assert family_of(feed.format)

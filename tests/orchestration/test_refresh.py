@@ -1,0 +1,191 @@
+"""Plans of builds and their audits: what is refused, and what makes a partition stale."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lake.audit import AuditReport, BrokenAuditError, CheckResult
+from lake.publish import publish_partitions
+from lake.settings import LakeSettings, load_settings
+from lake.versions import Stale
+from orchestration import refresh
+from orchestration.operations import open_lake
+from orchestration.refresh import (
+    BuildError,
+    BuildPlan,
+    audited,
+    contracts_version,
+    find_stale,
+    load_plan,
+    make_plan,
+    save_audit,
+    subject_of,
+)
+from orchestration.settings import PRICE_CONTRACTS
+
+START = datetime(2026, 11, 16, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> LakeSettings:
+    return load_settings({}, home=tmp_path / "home")
+
+
+@pytest.fixture
+def contracts(tmp_path: Path) -> Path:
+    folder = tmp_path / "contracts"
+    shutil.copytree(PRICE_CONTRACTS, folder)
+    return folder
+
+
+def planned(settings: LakeSettings, run_id: str = "run-1") -> BuildPlan:
+    return make_plan(
+        open_lake(settings), settings, "delivery", [START + HOUR, START], run_id, PRICE_CONTRACTS
+    )
+
+
+def verdict(subject: str, *, is_passed: bool = True, severity: str = "critical") -> CheckResult:
+    return CheckResult("mart", "traffic_5m", "rule", subject, severity, is_passed, "1", "0")
+
+
+def test_a_plan_is_read_back_as_it_was_made(settings: LakeSettings) -> None:
+    plan = planned(settings)
+
+    assert load_plan(settings, "delivery", "run-1") == plan
+    assert [p.start for p in plan.partitions] == [START, START + HOUR]
+
+
+def test_a_run_without_a_plan_is_refused(settings: LakeSettings) -> None:
+    with pytest.raises(BuildError, match="no build plan for delivery"):
+        load_plan(settings, "delivery", "run-1")
+
+
+def test_a_build_that_another_run_has_rebuilt_since_is_refused(settings: LakeSettings) -> None:
+    planned(settings, "run-1")
+    planned(settings, "run-2")
+
+    with pytest.raises(BuildError, match="run run-2 rebuilt delivery after run run-1"):
+        load_plan(settings, "delivery", "run-1")
+    assert load_plan(settings, "delivery", "run-2").run_id == "run-2"
+
+
+def test_families_do_not_take_each_other_s_builds_away(settings: LakeSettings) -> None:
+    plan = planned(settings, "run-1")
+    make_plan(open_lake(settings), settings, "engagement", [START], "run-2", PRICE_CONTRACTS)
+
+    assert load_plan(settings, "delivery", "run-1") == plan
+
+
+def test_an_unaudited_build_is_refused(settings: LakeSettings) -> None:
+    with pytest.raises(BuildError, match="was not audited"):
+        audited(settings, planned(settings))
+
+
+def test_an_audit_that_skipped_a_partition_is_refused(settings: LakeSettings) -> None:
+    plan = planned(settings)
+    short = BuildPlan(plan.run_id, plan.family, plan.partitions[:1], plan.pins)
+    save_audit(settings, short, AuditReport(()))
+
+    with pytest.raises(BuildError, match="1 partitions were not audited"):
+        audited(settings, plan)
+
+
+def test_a_partition_that_fails_is_parted_from_those_that_pass(settings: LakeSettings) -> None:
+    plan = planned(settings)
+    good, bad = plan.partitions
+    results = (verdict(subject_of(good)), verdict(subject_of(bad), is_passed=False))
+    save_audit(settings, plan, AuditReport(results))
+
+    passed, failed = audited(settings, plan)
+
+    assert passed == [good]
+    assert failed == {bad: "rule: expected 0, found 1"}
+
+
+def test_a_warning_holds_nothing_back(settings: LakeSettings) -> None:
+    plan = planned(settings)
+    results = [verdict(s, is_passed=False, severity="warning") for s in plan.subjects]
+    save_audit(settings, plan, AuditReport(tuple(results)))
+
+    assert audited(settings, plan) == (list(plan.partitions), {})
+
+
+def test_an_audit_of_a_missing_build_raises(settings: LakeSettings) -> None:
+    with pytest.raises(BrokenAuditError, match="build file is missing"):
+        refresh.audit_build(settings, planned(settings))
+
+
+def test_a_plan_names_hours_for_marts_and_months_for_bills(settings: LakeSettings) -> None:
+    hourly = planned(settings)
+    month = datetime(2026, 11, 1, tzinfo=UTC)
+    monthly = make_plan(open_lake(settings), settings, "billing", [month], "run-2", PRICE_CONTRACTS)
+
+    assert hourly.subjects == ["2026-11-16T00:00:00+00:00", "2026-11-16T01:00:00+00:00"]
+    assert monthly.subjects == ["2026-11-01"]
+
+
+def test_a_plan_file_pins_snapshots_and_versions(settings: LakeSettings) -> None:
+    planned(settings)
+
+    text = json.loads((settings.builds / "run-1" / "delivery.json").read_text())
+
+    assert text["pins"] == {}
+    assert [p[0] for p in text["partitions"]] == [
+        "2026-11-16T00:00:00+00:00",
+        "2026-11-16T01:00:00+00:00",
+    ]
+
+
+def test_contracts_version_follows_names_and_contents_of_yaml_files(contracts: Path) -> None:
+    before = contracts_version(contracts)
+    (contracts / "notes.txt").write_text("not a contract")
+    assert contracts_version(contracts) == before
+
+    one = min(contracts.glob("*.yaml"))
+    one.write_text(one.read_text() + "\n# a remark\n")
+    edited = contracts_version(contracts)
+    one.rename(contracts / "renamed.yaml")
+
+    assert len({before, edited, contracts_version(contracts)}) == 3
+
+
+def test_a_changed_contract_makes_the_published_months_stale(
+    settings: LakeSettings, contracts: Path
+) -> None:
+    catalog = open_lake(settings)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    hours = [Stale("delivery", START, "v1", 0)]
+    record_published(settings, hours)
+    (month,) = find_stale(catalog, "billing", contracts)
+    record_published(settings, [month])
+    assert find_stale(catalog, "billing", contracts) == []
+
+    one = min(contracts.glob("*.yaml"))
+    one.write_text(one.read_text() + "\n# a new price\n")
+
+    (again,) = find_stale(catalog, "billing", contracts)
+    assert again.start == datetime(2026, 11, 1, tzinfo=UTC)
+    assert again.version != month.version
+
+
+def record_published(settings: LakeSettings, partitions: list[Stale]) -> None:
+    """Write the outcome of a refresh; the marts it would copy are empty."""
+    import duckdb
+
+    with duckdb.connect(str(settings.build_file)) as build:
+        build.execute("create schema if not exists marts")
+        for mart in ("traffic_5m", "qos_hourly", "ttfb_buckets_hourly"):
+            at = "slot_start" if mart == "traffic_5m" else "hour"
+            build.execute(f"create table if not exists marts.{mart} ({at} timestamptz)")
+        for mart in ("usage_monthly", "bill_lines", "bills"):
+            build.execute(f"create table if not exists marts.{mart} (month date)")
+    family = partitions[0].family
+    publish_partitions(
+        open_lake(settings), settings.build_file, family, partitions, {}, "run", datetime.now(UTC)
+    )
