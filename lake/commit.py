@@ -19,9 +19,9 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import In
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import ancestors_of
 
 from lake.arrow_schema import arrow_schema
+from lake.batches import BATCH_KEY, MANIFEST_KEY, batches_of, recorded
 from lake.catalog import table_of
 from lake.crash import crashpoint
 from lake.datafiles import describe_files
@@ -29,13 +29,10 @@ from lake.records import (
     BRONZE,
     CHECK_RESULTS,
     DELIVERIES,
-    RECORDS,
     REJECTS,
     Record,
 )
 
-BATCH_KEY = "weir.batch-id"
-MANIFEST_KEY = "weir.manifest"
 _FOLLOWERS = (REJECTS, CHECK_RESULTS, DELIVERIES)
 _CRASH_AFTER = {
     REJECTS.identifier: "rejects_committed",
@@ -127,7 +124,7 @@ def complete(catalog: Catalog, manifest: Manifest, uri: str) -> None:
         files = manifest.files.get(follower.identifier, [])
         while files:
             table = table_of(catalog, follower)
-            if manifest.batch_id in batches_of(table):
+            if recorded(table, follower, [manifest.batch_id]):
                 break
             try:
                 _strict(table, files, [], {BATCH_KEY: manifest.batch_id, MANIFEST_KEY: uri})
@@ -139,28 +136,20 @@ def complete(catalog: Catalog, manifest: Manifest, uri: str) -> None:
 
 def complete_pending(catalog: Catalog) -> int:
     """Finish every batch that some table carries and the ledger does not; return how many."""
-    carriers = [table_of(catalog, r) for r in (*BRONZE, REJECTS, CHECK_RESULTS)]
+    found = pending_batches(catalog)
+    for table, uri in found.values():
+        complete(catalog, read_manifest(table, uri), uri)
+    return len(found)
+
+
+def pending_batches(catalog: Catalog) -> dict[str, tuple[Table, str]]:
+    """Return batch id -> (a table that carries it, its manifest) of what the ledger lacks."""
     started: dict[str, tuple[Table, str]] = {}
-    for table in carriers:
+    for table in (table_of(catalog, r) for r in (*BRONZE, REJECTS, CHECK_RESULTS)):
         for batch, uri in batches_of(table).items():
             started.setdefault(batch, (table, uri))
-    finished = batches_of(table_of(catalog, RECORDS[DELIVERIES.identifier]))
-    pending = {b: where for b, where in started.items() if b not in finished}
-    for table, uri in pending.values():
-        complete(catalog, read_manifest(table, uri), uri)
-    return len(pending)
-
-
-def batches_of(table: Table) -> dict[str, str]:
-    """Return batch id -> manifest of every snapshot in the table's own history."""
-    current = table.current_snapshot()
-    if current is None:
-        return {}
-    found: dict[str, str] = {}
-    for snapshot in ancestors_of(current, table.metadata):
-        if snapshot.summary is not None and (batch := snapshot.summary.get(BATCH_KEY)):
-            found[batch] = snapshot.summary.get(MANIFEST_KEY) or ""
-    return found
+    finished = recorded(table_of(catalog, DELIVERIES), DELIVERIES, started)
+    return {batch: where for batch, where in started.items() if batch not in finished}
 
 
 def _strict(
