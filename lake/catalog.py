@@ -7,6 +7,7 @@ from pathlib import Path
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import (
+    CommitFailedException,
     NamespaceAlreadyExistsError,
     NoSuchNamespaceError,
     NoSuchTableError,
@@ -59,8 +60,33 @@ def ensure_table(
 
 
 def table_of(catalog: Catalog, record: Record) -> Table:
-    """Load the table of a record, creating it where it is missing."""
-    return ensure_table(catalog, record.identifier, record.schema, record.spec, record.properties)
+    """Load the table of a record, creating it where it is missing.
+
+    Columns that were appended to the record since the table was made are added to the table.
+    """
+    table = ensure_table(catalog, record.identifier, record.schema, record.spec, record.properties)
+    while len(table.schema().fields) < len(record.columns):
+        table = _with_new_columns(catalog, table, record)
+    return table
+
+
+def _with_new_columns(catalog: Catalog, table: Table, record: Record) -> Table:
+    """Append the columns a table lacks; old rows read as null. A lost race is looked at again."""
+    known = {f.name for f in table.schema().fields}
+    missing = [c for c in record.columns if c.name not in known]
+    if not missing or any(c.required for c in missing):
+        raise ValueError(
+            f"{record.identifier}: the table has {len(table.schema().fields)} columns, expected "
+            f"{len(record.columns)}; missing {[c.name for c in missing]}. Only columns that may be "
+            "null can be appended to a table that exists: make them optional."
+        )
+    try:
+        with table.update_schema() as update:
+            for column in missing:
+                update.add_column(column.name, column.type, column.doc)
+    except CommitFailedException:
+        pass
+    return catalog.load_table(record.identifier)
 
 
 def ensure_all(catalog: Catalog) -> None:

@@ -67,6 +67,7 @@ class Delivery:
     event_time_max: datetime | None
     lateness_s: int | None
     hours: tuple[HourRows, ...]
+    unknown_fields: tuple[str, ...] = ()
 
     @property
     def is_loaded(self) -> bool:
@@ -180,7 +181,8 @@ def read_ledger(catalog: Catalog) -> dict[str, Delivery]:
     found = {}
     for row in rows.to_pylist():
         hours = tuple(HourRows(**h) for h in row.pop("hours") or ())
-        found[row["delivery_id"]] = Delivery(**row, hours=hours)
+        unknown = tuple(row.pop("unknown_fields") or ())
+        found[row["delivery_id"]] = Delivery(**row, hours=hours, unknown_fields=unknown)
     return found
 
 

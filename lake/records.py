@@ -340,6 +340,11 @@ DELIVERIES = Record(
             ListType(_NESTED_ID + 60, HOUR_ROWS, element_required=True),
             "hours of event time it touches",
         ),
+        opt(
+            "unknown_fields",
+            ListType(_NESTED_ID + 65, STRING, element_required=True),
+            "names of fields without a column, in lines sampled over the object; null: not looked",
+        ),
     ),
     stats=("delivery_id", "source", "state", "changed_at", "batch_id"),
 )

@@ -232,6 +232,7 @@ def _like(blank: Delivery, twin: Delivery) -> Delivery:
         event_time_max=twin.event_time_max,
         lateness_s=_lateness(blank, twin.event_time_max),
         hours=twin.hours,
+        unknown_fields=twin.unknown_fields,
     )
 
 
@@ -258,5 +259,6 @@ def _staged(blank: Delivery, totals: ParseTotals, writer: HourlyWriter) -> Stage
         event_time_max=writer.event_max,
         lateness_s=_lateness(blank, writer.event_max),
         hours=hours,
+        unknown_fields=tuple(sorted(totals.unknown_fields)),
     )
     return Staged(delivery, files, tuple(totals.rejects), totals.reasons())
