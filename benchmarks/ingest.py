@@ -91,9 +91,10 @@ def _ingest(
     from lake.formats import family_of
     from lake.ingest import Ingest
     from lake.landing import FolderLanding
+    from lake.protection import Protection
+    from lake.pseudonyms import Keyring
     from lake.reads import relation_sql
     from lake.records import REJECTS
-    from lake.settings import HmacKey
     from lake.source import load_sources
 
     _import_what_runs()
@@ -110,7 +111,7 @@ def _ingest(
         sources={source.name: source},
         record=record,
         audit=audit,
-        key=HmacKey("1", b"benchmark"),
+        protection=Protection(Keyring.of(b"benchmark")),
         now=_NOW,
     )
 

@@ -18,37 +18,8 @@ MACROS = (
        case when contains(t, '%') then coalesce(try(url_decode(t)), t) else t end""",
     """create or replace macro null_if_empty(t) as
        case when t in ('', '-', '^') then null else t end""",
-    # a port after an address, as proxies add it, and the mapped form of IPv4
-    """create or replace macro plain_ip(ip) as
-       case when not contains(ip, ':') then ip
-            when starts_with(ip, '[') then split_part(substr(ip, 2), ']', 1)
-            when regexp_full_match(ip, '[0-9.]+:[0-9]+') then split_part(ip, ':', 1)
-            when regexp_full_match(ip, '::[fF]{4}:[0-9.]+') then substr(ip, 8)
-            else split_part(ip, '%', 1) end""",
-    # /24 for IPv4; /48 for IPv6: the first three groups, those swallowed by :: are zero
-    """create or replace macro truncate_plain_ip(ip) as
-       case
-         when ip is null then null
-         when contains(ip, ':') then case
-           when not regexp_full_match(ip, '[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){1,7}[.0-9]*')
-             then null
-           when not contains(ip, '::') and len(string_split(ip, ':')) <> 8 then null
-           when starts_with(ip, '::') then '::'
-           else lower(array_to_string(
-             list_slice(string_split(split_part(ip, '::', 1), ':'), 1, 3), ':')) || '::' end
-         when regexp_full_match(ip, '[0-9]{1,3}([.][0-9]{1,3}){3}')
-           then left(ip, length(ip) - strpos(reverse(ip), '.')) || '.0'
-       end""",
-    # of a truncated address: what is none has no version
-    """create or replace macro ip_version(cut) as
-       case when contains(cut, ':') then 6 when cut is not null then 4 end""",
-    # X-Forwarded-For is a list of claims, each an address to be truncated; step by step, because
-    # a macro is copied into its caller as often as it names its argument: planning time
-    """create or replace macro truncate_ip_list(t) as
-       case when t is null then null else array_to_string(list_transform(list_transform(
-         list_transform(string_split(replace(decode_once(t), '\\x20', ' '), ','),
-         lambda a: trim(a)), lambda a: plain_ip(a)),
-         lambda a: coalesce(truncate_plain_ip(a), 'unknown')), ', ') end""",
+    # X-Forwarded-For as plain text; its addresses are cut in lake.protection
+    """create or replace macro forwarded_for(t) as replace(decode_once(t), '\\x20', ' ')""",
     """create or replace macro without_query(u) as case when contains(u, '?') or contains(u, '#')
        then split_part(split_part(u, '?', 1), '#', 1) else u end""",
     "create or replace macro referer_of(u) as without_query(u)",
@@ -85,9 +56,7 @@ MACROS = (
 
 #: what replaces the macros that cut, where a person looks at a file of their own
 AS_LOGGED = (
-    "create or replace macro plain_ip(ip) as ip",
-    "create or replace macro truncate_plain_ip(ip) as ip",
-    "create or replace macro truncate_ip_list(t) as t",
+    "create or replace macro forwarded_for(t) as t",
     "create or replace macro referer_of(u) as u",
 )
 
@@ -123,11 +92,6 @@ def path_steps(path: str) -> dict[str, str]:
         "path_2": "decode_once(path_1)",
         "path_d": "decode_once(path_2)",
     }
-
-
-def ip_steps(ip: str) -> dict[str, str]:
-    """Return the derived columns that end in ip_d, the truncated address."""
-    return {"ip_0": f"plain_ip({ip})", "ip_d": "truncate_plain_ip(ip_0)"}
 
 
 def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:

@@ -37,8 +37,8 @@ from lake.deliveries import (
 )
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
+from lake.protection import Protection
 from lake.records import CHECK_RESULTS, DELIVERIES, REJECTS, Record
-from lake.settings import HmacKey
 from lake.source import Source
 from lake.staging import Staged, Stager
 
@@ -81,7 +81,7 @@ class Ingest:
     sources: Mapping[str, Source]
     record: Record
     audit: DeliveryAudit
-    key: HmacKey
+    protection: Protection
     now: datetime
     workers: int = 2
     progress: Callable[[Progress], None] = lambda _: None
@@ -133,7 +133,12 @@ class Ingest:
         """Stage, judge and commit one batch; return the lines read."""
         handles = open_handles(self.catalog, self.record)
         with Stager(
-            self.landing, handles.bronze, self.sources, self.key, self.now, self.workers
+            self.landing,
+            handles.bronze,
+            self.sources,
+            self.protection,
+            self.now,
+            self.workers,
         ) as stager:
             known = _passed_contents(read_ledger(self.catalog).values(), mine)
             staged = stager.stage_all(objects, known.get)

@@ -24,10 +24,9 @@ from lake.canonical import in_levels
 from lake.engine import Engine
 from lake.formats.base import Family, Layout, Reject, Row, Skip
 from lake.inflate import Buffer, Lines, chunks
-from lake.pseudonyms import hmac_ids
+from lake.protection import KEY_DESTROYED, Protection, as_logged
 from lake.reads import duckdb_type, quote_identifier
 from lake.rejects import RejectedLine, rejected_line, shape_of
-from lake.settings import HmacKey
 from lake.source import Source
 
 _HEAD_BYTES = 1 << 18
@@ -71,15 +70,15 @@ class ParseTotals:
 class Parser:
     """Parses objects of one source, one after the other; owns an engine and a buffer.
 
-    Not thread-safe: one parser a thread. Without a key, values stay as they are in the log:
-    for looking at a file (weir inspect), never for writing.
+    Not thread-safe: one parser a thread. Without protection, values stay as they are in the
+    log: for looking at a file (weir inspect), never for writing.
     """
 
-    def __init__(self, source: Source, family: Family, key: HmacKey | None) -> None:
+    def __init__(self, source: Source, family: Family, protection: Protection | None) -> None:
         self.source = source
         self.family = family
-        self._key = key
-        self._engine = Engine(as_logged=key is None)
+        self._protection = protection
+        self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
         self._has_rejects = False
         self._schema = family.record.arrow
@@ -159,9 +158,13 @@ class Parser:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
         totals.lines += len(lines)
         for part in parts:
-            if part.num_rows:
-                totals.accepted += part.num_rows
-                emit(self._finish(part, constants))
+            kept, lost = self._without_lost(part)
+            for number in lost:
+                at = number - first
+                totals.rejects.append(rejected_line(lines, at, first, offset, KEY_DESTROYED))
+            if kept.num_rows:
+                totals.accepted += kept.num_rows
+                emit(self._finish(kept, constants))
 
     def _fast(
         self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants
@@ -263,16 +266,17 @@ class Parser:
             f"and event_time < $2, false) as is_ok, {more} {columns} from {derived}"
         )
 
+    def _without_lost(self, rows: pa.Table) -> tuple[pa.Table, list[int]]:
+        """Take out the rows whose key was destroyed; return the others and the lines taken out."""
+        lost = self._protection.lost(rows) if self._protection else None
+        if lost is None or not lost.any():
+            return rows, []
+        return rows.filter(pa.array(~lost)), rows.column("source_line").filter(lost).to_pylist()
+
     def _finish(self, table: pa.Table, constants: Constants) -> pa.Table:
-        """Add the constants, HMAC the user, and bring the table into the record's schema."""
+        """Protect whom the rows name, add the constants, bring all into the record's schema."""
         n = table.num_rows
-        epoch: pa.Array = pa.nulls(n, pa.string())
-        if self.family.user_column is not None and self._key is not None:
-            users = table.column("user_key")
-            table = table.set_column(
-                table.schema.get_field_index("user_key"), "user_key", hmac_ids(users, self._key)
-            )
-            epoch = pc.if_else(pc.is_valid(users), self._key.epoch, None).combine_chunks()
+        table = self._protection.apply(table) if self._protection else as_logged(table)
         fixed: dict[str, object] = {
             "source": self.source.name,
             "delivery_id": constants.delivery_id,
@@ -286,8 +290,6 @@ class Parser:
         for f in self._schema:
             if f.name in table.column_names:
                 arrays.append(table.column(f.name).cast(f.type))
-            elif f.name == "key_epoch":
-                arrays.append(epoch.cast(f.type))
             elif f.name == "sample_weight":
                 arrays.append(pa.repeat(pa.scalar(Decimal(1), f.type), n))
             else:

@@ -6,21 +6,16 @@ Every path, address and secret of the data plane is named here and nowhere else.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lake.protection import Protection
+    from lake.pseudonyms import Keyring
 
 PACKAGED_SOURCES = Path(__file__).parent / "sources"
-
-
-@dataclass(frozen=True)
-class HmacKey:
-    """The key that user ids are hashed with; never shown, logged or stored in a table."""
-
-    epoch: str
-    value: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -52,27 +47,21 @@ class LakeSettings:
         """Return the folder of build plans and audit outcomes, one folder a run."""
         return self.home / "builds"
 
-    def hmac_key(self) -> HmacKey:
-        """Return the key of the current epoch: WEIR_HMAC_KEY, else one made once under home."""
+    def keyring(self) -> Keyring:
+        """Return the keys of user ids: WEIR_HMAC_KEY, else those kept under home."""
+        from lake.keyring import kept_keyring, key_of
+        from lake.pseudonyms import Keyring
+
         given = os.environ.get("WEIR_HMAC_KEY")
-        if given:
-            return HmacKey("1", given.encode())
-        path = self.home / "secrets" / "hmac_key"
-        if not path.exists():
-            _make_key(path)
-        return HmacKey("1", path.read_text().strip().encode())
+        return Keyring.of(key_of(given, "1", "WEIR_HMAC_KEY")) if given else kept_keyring(self.home)
 
+    def protection(self) -> Protection:
+        """Return keys and geo files (WEIR_GEOIP, several split as in PATH); raises their errors."""
+        from lake.geo import Geo
+        from lake.protection import Protection
 
-def _make_key(path: Path) -> None:
-    """Make a key that appears whole or not at all; of two makers one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as out:
-        out.write(secrets.token_hex(32))
-    with suppress(FileExistsError):
-        os.link(beside, path)
-    beside.unlink()
+        named = [Path(p) for p in os.environ.get("WEIR_GEOIP", "").split(os.pathsep) if p]
+        return Protection(self.keyring(), Geo(named) if named else None)
 
 
 def project_home(start: Path) -> Path:

@@ -21,8 +21,8 @@ from lake.deliveries import Delivery, HourRows
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
 from lake.parse import Constants, Parser, ParseTotals, RejectedLine
+from lake.protection import Protection
 from lake.refused import RefusedError
-from lake.settings import HmacKey
 from lake.source import Source
 from lake.writing import HourlyWriter, StagedFile, delete_files, writer_options
 
@@ -79,14 +79,14 @@ class Stager:
         landing: Landing,
         table: Table,
         sources: Mapping[str, Source],
-        key: HmacKey,
+        protection: Protection,
         now: datetime,
         workers: int = 2,
     ) -> None:
         self._landing = landing
         self._table = table
         self._sources = sources
-        self._key = key
+        self._protection = protection
         self._now = now
         self._workers = workers
         self._local = threading.local()
@@ -174,7 +174,8 @@ class Stager:
     def _parser(self, source: Source) -> Parser:
         parsers: dict[str, Parser] = self._local.__dict__.setdefault("parsers", {})
         if source.name not in parsers:
-            parsers[source.name] = Parser(source, family_of(source.format), self._key)
+            family = family_of(source.format)
+            parsers[source.name] = Parser(source, family, self._protection)
             self._parsers.append(parsers[source.name])
         return parsers[source.name]
 

@@ -50,7 +50,7 @@ def run_ingest(
         sources=feeds(settings),
         record=record,
         audit=delivery_audit(fields),
-        key=settings.hmac_key(),
+        protection=settings.protection(),
         now=now,
         progress=progress,
     ).run(released)

@@ -99,7 +99,7 @@ class CloudflareLogpush(Family):
     """Logpush http_requests."""
 
     name = "cloudflare_logpush"
-    version = 1
+    version = 2
     record = CDN_REQUESTS
     cdn = "cloudflare"
 
@@ -129,7 +129,6 @@ class CloudflareLogpush(Family):
                 'coalesce(null_if_empty("ClientRequestPath"), without_query("ClientRequestURI"))'
             ),
             "query_d": _QUERY,
-            **sql.ip_steps('"ClientIP"'),
             "cache_d": _CACHE,
             "parent_d": _PARENT,
             **sql.cmcd_steps("query_d"),
@@ -155,8 +154,7 @@ class CloudflareLogpush(Family):
             "request_id": 'null_if_empty("RayID")',
             "pop": 'null_if_empty("EdgeColoCode")',
             "pop_iata": 'iata("EdgeColoCode")',
-            "client_ip": "ip_d",
-            "client_ip_version": "ip_version(ip_d)",
+            "client_ip": 'null_if_empty("ClientIP")',
             "client_port": _number("ClientSrcPort", "integer"),
             "asn": _number("ClientASN"),
             "country": 'upper(null_if_empty("ClientCountry"))',

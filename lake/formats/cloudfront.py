@@ -61,7 +61,7 @@ class CloudFrontV1(Family):
     """Standard log v1."""
 
     name = "cloudfront_v1"
-    version = 1
+    version = 2
     record = CDN_REQUESTS
     cdn = "cloudfront"
 
@@ -138,7 +138,6 @@ class CloudFrontV1(Family):
             "event_time": f"{end} - to_microseconds({taken_us})",
             "host_l": f"plain_host(coalesce({col('x-host-header')}, {col('cs(Host)')}))",
             **sql.path_steps(col("cs-uri-stem")),
-            **sql.ip_steps(col("c-ip")),
             "cache_d": col.expression(_HIT),
             "aborted_d": col.expression(_ABORTED),
             "query_d": f"decode_once({col('cs-uri-query')})",
@@ -150,7 +149,7 @@ class CloudFrontV1(Family):
         col = _Columns(layout)
         edge = col("x-edge-location")
         extra = {
-            "x-forwarded-for": f"truncate_ip_list({col('x-forwarded-for')})",
+            "x-forwarded-for": f"forwarded_for({col('x-forwarded-for')})",
             "fle-status": col("fle-status"),
             "host-port": f"odd_port(coalesce({col('x-host-header')}, {col('cs(Host)')}))",
         }
@@ -175,8 +174,7 @@ class CloudFrontV1(Family):
             "request_id": col("x-edge-request-id"),
             "pop": edge,
             "pop_iata": f"iata({edge})",
-            "client_ip": "ip_d",
-            "client_ip_version": "ip_version(ip_d)",
+            "client_ip": col("c-ip"),
             "client_port": col("c-port"),
             "asn": col("asn"),
             "country": f"upper({col('c-country')})",

@@ -94,7 +94,7 @@ def _source_of(path: Path, sources: Mapping[str, Source], named: str | None) -> 
 
 def _inspect(path: Path, source: Source, keep: int | None, *, as_json: bool) -> _Seen:
     open_source = source.model_copy(update={"privacy": Privacy(query_allow=("*",))})
-    parser = Parser(open_source, family_of(source.format), key=None)
+    parser = Parser(open_source, family_of(source.format), protection=None)
     facts = source.name_facts(str(path))
     records: list[dict[str, Any]] = []
 

@@ -75,7 +75,7 @@ def run(home: Path, now: datetime) -> None:
             sources=load_sources(PACKAGED_SOURCES),
             record=record,
             audit=audit,
-            key=settings.hmac_key(),
+            protection=settings.protection(),
             now=now,
         ).run()
     complete_pending(catalog)

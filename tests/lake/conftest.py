@@ -28,13 +28,15 @@ from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
 from lake.parse import Constants, Parser, ParseTotals
+from lake.protection import Protection
+from lake.pseudonyms import Keyring
 from lake.reads import relation_sql
 from lake.records import CDN_REQUESTS, REC_EVENTS, Record
-from lake.settings import PACKAGED_SOURCES, HmacKey, LakeSettings, load_settings
+from lake.settings import PACKAGED_SOURCES, LakeSettings, load_settings
 from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sources
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-KEY = HmacKey("1", b"a key of the tests")
+PROTECTION = Protection(Keyring.of(b"a key of the tests"))
 CF_FIELDS = """
 date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status cs(Referer)
 cs(User-Agent) cs-uri-query cs(Cookie) x-edge-result-type x-edge-request-id x-host-header
@@ -188,7 +190,7 @@ class ParseTool:
         known = (family, judged, repr(feed))
         if known not in self._parsers:
             how = JUDGED[family] if judged else FAMILIES[family]
-            self._parsers[known] = Parser(feed, how, KEY)
+            self._parsers[known] = Parser(feed, how, PROTECTION)
         given = {"not_before": ABSOLUTE_RANGE[0], "not_after": ABSOLUTE_RANGE[1], **constants}
         tables: list[pa.Table] = []
         totals = self._parsers[known].parse(
@@ -288,7 +290,7 @@ class LakeBox:
 
     settings: LakeSettings
     sources: Mapping[str, Source]
-    key: HmacKey = KEY
+    protection: Protection = PROTECTION
     now: datetime = NOW
 
     def __post_init__(self) -> None:
@@ -311,7 +313,7 @@ class LakeBox:
             "sources": self.sources,
             "record": record,
             "audit": self.audit,
-            "key": self.key,
+            "protection": self.protection,
             "now": self.now,
         }
         return Ingest(**{**given, **changes})

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake.parse import shape_of
-from lake.settings import HmacKey, load_settings, project_home
+from lake.protection import Protection
+from lake.pseudonyms import Keyring
+from lake.settings import load_settings, project_home
 
 T0 = datetime(2026, 11, 16, 12, tzinfo=UTC)
 CANARIES = {
@@ -25,7 +27,7 @@ CANARIES = {
     "unheard of": "canary-unknown-31337",
     "rejected": "canary-rejected-31337",
 }
-SECRET = "canary-key-31337"
+SECRET = "canary-key-31337-canary-key-31337"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def dirty(lake_at, make, tmp_path_factory):
     people = [make.line("rec_events", {"user_id": c["user"], "event_id": n}) for n in "ab"]
     people.append(make.line("rec_events", {"user_id": c["user"], "event_type": c["rejected"]}))
     box.land("rec_events/a.gz", make.file("rec_events", people), T0)
-    box.key = HmacKey("1", SECRET.encode())
+    box.protection = Protection(Keyring.of(SECRET.encode()))
     box.run()
     return box
 
@@ -137,8 +139,8 @@ def test_an_excerpt_shows_the_shape_only():
 
 def test_the_key_is_made_once_and_is_private(tmp_path):
     settings = load_settings({}, home=tmp_path / "home")
-    first = settings.hmac_key()
-    assert load_settings({}, home=tmp_path / "home").hmac_key() == first
+    first = settings.keyring().keys[0]
+    assert load_settings({}, home=tmp_path / "home").keyring().keys[0].value == first.value
     path = tmp_path / "home/secrets/hmac_key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -149,14 +151,14 @@ def test_the_key_is_made_once_and_is_private(tmp_path):
 def test_a_key_that_is_given_counts_and_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setenv("WEIR_HMAC_KEY", SECRET)
     settings = load_settings({}, home=tmp_path / "home")
-    assert settings.hmac_key().value == SECRET.encode()
+    assert settings.keyring().keys[0].value == SECRET.encode()
     assert not (tmp_path / "home").exists()
 
 
 def test_no_key_is_in_a_repr(tmp_path, monkeypatch):
     monkeypatch.setenv("WEIR_HMAC_KEY", SECRET)
     settings = load_settings({}, home=tmp_path / "home")
-    for shown in (settings, settings.hmac_key()):
+    for shown in (settings, settings.keyring()):
         assert SECRET not in repr(shown)
         assert SECRET not in f"{shown}"
 

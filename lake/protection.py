@@ -1,0 +1,101 @@
+"""What rows lose and gain before the first write: places found, addresses cut, users hashed.
+
+Works on Arrow, after the typed read: what it costs grows with the distinct values of a chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.addresses import cut_list, protect, versions_of
+from lake.geo import Geo
+from lake.pseudonyms import Keyring, pseudonyms
+
+#: why a line is rejected whose user id no key is left for
+KEY_DESTROYED = "key_destroyed"
+_FORWARDED = "x-forwarded-for"
+
+
+@dataclass(frozen=True)
+class Protection:
+    """The keys and the geo files in force."""
+
+    keyring: Keyring
+    geo: Geo | None = None
+
+    @property
+    def geo_version(self) -> str | None:
+        """Return which geo files are looked at: type and build epoch of each."""
+        return self.geo.version if self.geo is not None else None
+
+    def lost(self, rows: pa.Table) -> npt.NDArray[np.bool_] | None:
+        """Tell of each row whether it cannot be written: it has a user, its key is destroyed."""
+        if "user_key" not in rows.column_names or all(k.value for k in self.keyring.keys):
+            return None
+        is_lost = self.keyring.is_lost(rows.column("event_time"))
+        users = pc.is_valid(rows.column("user_key")).to_numpy()
+        lost: npt.NDArray[np.bool_] = np.logical_and(is_lost, users)
+        return lost
+
+    def apply(self, rows: pa.Table) -> pa.Table:
+        """Return rows as they may be written; their columns are those of the typed read."""
+        if "client_ip" in rows.column_names:
+            rows = self._addresses(rows)
+        if "user_key" in rows.column_names:
+            users, event_time = rows.column("user_key"), rows.column("event_time")
+            keys, epochs = pseudonyms(users, event_time, self.keyring)
+            rows = _with(_with(rows, "user_key", keys), "key_epoch", epochs)
+        return rows
+
+    def _addresses(self, rows: pa.Table) -> pa.Table:
+        """Look up and cut; a geo file counts where it knows, the vendor's value elsewhere."""
+        found = protect(rows.column("client_ip"), self.geo)
+        rows = _with(_with(rows, "client_ip", found.client_ip), "client_ip_version", found.version)
+        if found.asn is not None and found.country is not None and found.region is not None:
+            country = _given(rows, "country", pa.string())
+            # the vendor's region goes with the vendor's country
+            agrees = pc.or_kleene(pc.is_null(found.country), pc.equal(found.country, country))
+            region = pc.if_else(agrees, _given(rows, "region", pa.string()), None)
+            rows = _with(rows, "asn", pc.coalesce(found.asn, _given(rows, "asn", pa.int64())))
+            rows = _with(rows, "country", pc.coalesce(found.country, country))
+            rows = _with(rows, "region", pc.coalesce(found.region, region))
+        if "extra" in rows.column_names:
+            rows = _with(rows, "extra", _cut_forwarded(rows.column("extra").combine_chunks()))
+        return rows
+
+
+def as_logged(rows: pa.Table) -> pa.Table:
+    """Return rows for a person to look at: addresses whole, with their version."""
+    if "client_ip" not in rows.column_names:
+        return rows
+    return _with(rows, "client_ip_version", versions_of(rows.column("client_ip")))
+
+
+def _cut_forwarded(extra: pa.MapArray) -> pa.MapArray:
+    """Return the extra maps with the claimed addresses in them cut."""
+    keys, items = extra.keys, extra.items
+    claims = pc.equal(keys, _FORWARDED)
+    if not pc.any(claims).as_py():
+        return extra
+    encoded = items.filter(claims).dictionary_encode()
+    cuts = [None if t is None else cut_list(t) for t in encoded.dictionary.to_pylist()]
+    items = pc.replace_with_mask(items, claims, pa.array(cuts, pa.string()).take(encoded.indices))
+    return pa.MapArray.from_arrays(extra.offsets, keys, items, mask=extra.is_null())
+
+
+def _given(rows: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    if name in rows.column_names:
+        return rows.column(name).cast(kind)
+    return pa.chunked_array([pa.nulls(rows.num_rows, kind)])
+
+
+def _with(rows: pa.Table, name: str, column: pa.Array | pa.ChunkedArray) -> pa.Table:
+    at = rows.schema.get_field_index(name)
+    if at < 0:
+        return rows.append_column(name, column)
+    return rows.set_column(at, name, column)
