@@ -1,4 +1,4 @@
-"""Named points at which a test can kill the process, to prove that a restart mends everything."""
+"""Named points at which a test can end the process, to prove that a restart mends everything."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ POINTS = (
 
 
 def crashpoint(name: str) -> None:
-    """Die at once, as by a power cut, where WEIR_CRASH_AT names this point."""
+    """End here where WEIR_CRASH_AT names this point.
+
+    At once, as by a power cut; `point:SIGTERM` asks the process to stop instead.
+    """
     if name not in POINTS:
         raise ValueError(f"crash point {name!r} is not declared; add it to lake.crash.POINTS")
-    if crash_at() == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    wanted, _, how = (crash_at() or "").partition(":")
+    if wanted == name:
+        os.kill(os.getpid(), signal.Signals[how or "SIGKILL"])

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,20 +19,10 @@ from lake.deliveries import read_ledger
 from lake.reads import relation_sql
 from lake.settings import load_settings
 
-WORKER = Path(__file__).parent / "worker.py"
 T0 = datetime(2026, 11, 16, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BRONZE = ("bronze.cdn_requests", "bronze.rec_events")
 GOLD = ("traffic_5m", "qos_hourly", "ttfb_buckets_hourly", "engagement_hourly")
-
-
-def worker():
-    spec = importlib.util.spec_from_file_location("faults_worker", WORKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def land(home: Path, key: str, lines: list[str], at: datetime) -> None:
@@ -91,10 +78,11 @@ def land_after(home: Path) -> None:
 class Lab:
     """One home that is put back to the same start for every kill: paths are in the metadata."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm, worker) -> None:
         self.home = folder / "home"
         self._start = folder / "start"
-        self._worker = worker()
+        self._warm = warm
+        self._worker = worker
         land_before(self.home)
         self._worker.run(self.home, NOW)
         land_after(self.home)
@@ -110,15 +98,10 @@ class Lab:
     def restart(self) -> None:
         self._worker.run(self.home, NOW + timedelta(minutes=5))
 
-    def kill(self, point: str) -> int:
+    def kill(self, point: str, how: str = "SIGKILL") -> int:
         now = (NOW + timedelta(minutes=2)).isoformat()
-        return subprocess.run(
-            [sys.executable, str(WORKER), str(self.home), now],
-            env={**os.environ, "WEIR_CRASH_AT": point},
-            check=False,
-            capture_output=True,
-            cwd=Path(__file__).parents[2],
-        ).returncode
+        env = {"WEIR_CRASH_AT": f"{point}:{how}"}
+        return self._warm.run("go", str(self.home), now, env=env)
 
     def _catalog(self):
         return open_catalog(load_settings({}, home=self.home))
@@ -168,8 +151,8 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    return Lab(tmp_path_factory.mktemp("lab"))
+def lab(tmp_path_factory, warm, worker):
+    return Lab(tmp_path_factory.mktemp("lab"), warm, worker)
 
 
 def test_the_undisturbed_run_is_what_it_should_be(lab):
@@ -189,6 +172,19 @@ def test_a_kill_and_a_restart_leave_no_trace(lab, point):
     # nothing staged is seen: each table is as it was or as it will be, the release whole
     for table, rows in lab.bronze().items():
         assert rows in (rows_before[table], lab.wanted[table])
+    assert lab.seen() == lab.before
+    assert lab.missing_files() == []
+    lab.restart()
+    assert lab.everything() == lab.wanted
+    assert lab.missing_files() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_a_request_to_stop_and_a_restart_leave_no_trace(lab, point):
+    """The way out of every function runs: what it tidies must not be what was committed."""
+    lab.reset()
+    assert lab.kill(point, "SIGTERM") == 128 + signal.SIGTERM
     assert lab.seen() == lab.before
     assert lab.missing_files() == []
     lab.restart()

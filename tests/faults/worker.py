@@ -1,11 +1,12 @@
 """One run of the data plane, as a process that can be killed: ingest, build, publish, release.
 
 The build is a few SQL statements in place of dbt: enough rows in each mart to tell hours apart.
-Usage: worker.py HOME NOW
+Its jobs are started by warm.py.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -90,5 +91,7 @@ def run(home: Path, now: datetime) -> None:
     release(catalog, settings.serving_file, f"refresh-{now:%H%M%S}", now)
 
 
-if __name__ == "__main__":
-    run(Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2]))
+def go(home: str, now: str) -> None:
+    """Do everything that is due, as a process that a service manager asks to stop."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    run(Path(home), datetime.fromisoformat(now))
