@@ -1,53 +1,85 @@
-"""Which batches a table has: by the snapshots it still keeps, and by its rows where those are gone.
+"""Which batch a table got last: what lets a batch that was cut off be finished, and only that one.
 
-Snapshots are expired, rows of the ledger are not: that a batch is done is decided by the rows of
-ops.deliveries. Snapshots only answer faster, and name the manifests of batches that are not done.
+The newest snapshot that names a batch names the last one applied to the table, because every write
+of Weir on these tables names it again (`carried`). So history may be expired down to the current
+snapshot, and finding out costs the same after ten commits and after ten thousand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from pyiceberg.expressions import In
+from pyiceberg.expressions import BooleanExpression, EqualTo, In
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import ancestors_of
 
-from lake.records import CHECK_RESULTS, DELIVERIES, REJECTS, Record
+from lake.records import CHECK_RESULTS, REJECTS
 
 BATCH_KEY = "weir.batch-id"
 MANIFEST_KEY = "weir.manifest"
-#: the column of each follower that names the batch of a row
+#: the column of a table that names the batch, for tables whose history was expired by others
 BATCH_COLUMN: Mapping[str, str] = {
     REJECTS.identifier: "batch_id",
     CHECK_RESULTS.identifier: "run_id",
-    DELIVERIES.identifier: "batch_id",
 }
 
 
-def batches_of(table: Table) -> dict[str, str]:
-    """Return batch id -> manifest of every snapshot that the table's own history still has."""
+@dataclass(frozen=True)
+class Manifest:
+    """What a batch consists of: data files by table, deliveries whose rows go or come in bronze."""
+
+    batch_id: str
+    table_name: str
+    files: dict[str, list[str]]
+    removed: list[str]
+    loaded: list[str] = field(default_factory=list)
+
+
+class LastBatch(NamedTuple):
+    """The batch that was last applied to a table, and where its manifest is."""
+
+    batch_id: str
+    manifest: str
+
+
+def last_batch(table: Table) -> LastBatch | None:
+    """Return the batch that the newest snapshot to name one names."""
     current = table.current_snapshot()
     if current is None:
-        return {}
-    found: dict[str, str] = {}
+        return None
     for snapshot in ancestors_of(current, table.metadata):
         if snapshot.summary is not None and (batch := snapshot.summary.get(BATCH_KEY)):
-            found[batch] = snapshot.summary.get(MANIFEST_KEY) or ""
-    return found
+            return LastBatch(batch, snapshot.summary.get(MANIFEST_KEY) or "")
+    return None
 
 
-def recorded(table: Table, record: Record, batches: Collection[str]) -> set[str]:
-    """Return those of the batches that a follower table has rows of.
+def carried(table: Table) -> dict[str, str]:
+    """Return the snapshot properties that any other write on these tables must carry on."""
+    last = last_batch(table)
+    return {} if last is None else {BATCH_KEY: last.batch_id, MANIFEST_KEY: last.manifest}
 
-    Reads one column, and only where a snapshot does not tell: its cost is that of the batches
-    asked for and of the table's files, which compaction keeps few; never of how many were
-    committed.
+
+def is_applied(table: Table, manifest: Manifest) -> bool:
+    """Tell whether a table has got what the batch decided last has for it.
+
+    No later batch can have been applied. Where no snapshot names any batch, somebody else rewrote
+    the table and expired its history: the rows tell.
     """
-    asked = set(batches)
-    found = asked & batches_of(table).keys()
-    missing = asked - found
-    if missing and table.current_snapshot() is not None:
-        column = BATCH_COLUMN[record.identifier]
-        rows = table.scan(row_filter=In(column, tuple(missing)), selected_fields=(column,))
-        found.update(rows.to_arrow().column(column).to_pylist())
-    return found
+    last = last_batch(table)
+    if last is not None:
+        return last.batch_id == manifest.batch_id
+    if table.current_snapshot() is None:
+        return False
+    name = ".".join(table.name())
+    if name in BATCH_COLUMN:
+        return _has_rows(table, EqualTo(BATCH_COLUMN[name], manifest.batch_id))
+    if manifest.loaded:
+        return _has_rows(table, In("delivery_id", tuple(manifest.loaded)))
+    return not _has_rows(table, In("delivery_id", tuple(manifest.removed)))
+
+
+def _has_rows(table: Table, where: BooleanExpression) -> bool:
+    found = table.scan(row_filter=where, selected_fields=(table.schema().fields[0].name,), limit=1)
+    return bool(found.to_arrow().num_rows)

@@ -1,15 +1,19 @@
 """The commit: one batch of deliveries becomes visible once, whatever happens.
 
-The order is bronze, ops.rejects, ops.check_results, ops.deliveries. The first of them that has
-something to say carries the batch: its snapshot names the batch and its manifest, an immutable
-file that lists everything the later tables still have to get. `complete_pending` does that for
-every batch that was cut off, its own or another worker's.
+ops.deliveries is the gate. A batch is decided the moment its rows stand there, on the very state
+of the ledger that it was planned on; its snapshot names the batch and its manifest, an immutable
+file that lists what the other tables still have to get. Bronze, ops.rejects and ops.check_results
+follow from the manifest. Nobody plans on a ledger whose last batch is not complete, so at most one
+batch is ever pending, and whoever comes next completes it: `open_handles` and `complete_pending`.
+
+Every snapshot that Weir writes on these tables names the last batch applied (`carried`): expiring
+all snapshots but the current ones loses nothing of this.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,23 +25,16 @@ from pyiceberg.expressions import In
 from pyiceberg.table import Table
 
 from lake.arrow_schema import arrow_schema
-from lake.batches import BATCH_KEY, MANIFEST_KEY, batches_of, recorded
+from lake.batches import BATCH_KEY, MANIFEST_KEY, Manifest, carried, is_applied, last_batch
 from lake.catalog import table_of
 from lake.crash import crashpoint
 from lake.datafiles import describe_files
-from lake.records import (
-    BRONZE,
-    CHECK_RESULTS,
-    DELIVERIES,
-    REJECTS,
-    Record,
-)
+from lake.records import CHECK_RESULTS, DELIVERIES, RECORDS, REJECTS, Record
+from lake.writing import delete_files
 
-_FOLLOWERS = (REJECTS, CHECK_RESULTS, DELIVERIES)
 _CRASH_AFTER = {
     REJECTS.identifier: "rejects_committed",
     CHECK_RESULTS.identifier: "check_results_committed",
-    DELIVERIES.identifier: "deliveries_committed",
 }
 
 
@@ -46,27 +43,30 @@ class LostRaceError(Exception):
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What a batch consists of: data files by table, and the deliveries whose rows go."""
-
-    batch_id: str
-    table_name: str
-    files: dict[str, list[str]]
-    removed: list[str]
-
-
-@dataclass(frozen=True)
 class Handles:
-    """Tables as they were before the ledger was read: a commit on them detects what came since."""
+    """Tables of a batch; `ledger` as it was when everything in it was complete.
+
+    A commit on `ledger` detects every batch that was decided since.
+    """
 
     bronze: Table
-    followers: dict[str, Table]
+    rejects: Table
+    check_results: Table
+    ledger: Table
 
 
 def open_handles(catalog: Catalog, record: Record) -> Handles:
-    """Load the tables of a batch; call it before reading the ledger."""
+    """Load the tables of a batch; plan on exactly the ledger it gives.
+
+    The order matters: what is decided when `ledger` is loaded is complete when this returns.
+    """
+    ledger = table_of(catalog, DELIVERIES)
+    complete_pending(catalog)
     return Handles(
-        table_of(catalog, record), {r.identifier: table_of(catalog, r) for r in _FOLLOWERS}
+        table_of(catalog, record),
+        table_of(catalog, REJECTS),
+        table_of(catalog, CHECK_RESULTS),
+        ledger,
     )
 
 
@@ -85,9 +85,8 @@ def write_data_file(table: Table, rows: pa.Table, name: str) -> str:
 
 def write_manifest(handles: Handles, manifest: Manifest) -> str:
     """Write the manifest beside the ledger table and return where it is."""
-    home = handles.followers[DELIVERIES.identifier]
-    uri = f"{home.location()}/manifests/{manifest.batch_id}.json"
-    with home.io.new_output(uri).create(overwrite=True) as stream:
+    uri = f"{handles.ledger.location()}/manifests/{manifest.batch_id}.json"
+    with handles.ledger.io.new_output(uri).create(overwrite=True) as stream:
         stream.write(json.dumps(asdict(manifest), indent=1).encode())
     crashpoint("manifest_written")
     return uri
@@ -100,56 +99,78 @@ def read_manifest(table: Table, uri: str) -> Manifest:
 
 
 def commit_batch(catalog: Catalog, handles: Handles, manifest: Manifest) -> None:
-    """Make a batch visible; raises LostRaceError when another commit came first.
+    """Make a batch visible; raises LostRaceError when another batch was decided first.
 
-    Only the first table is committed on the handle as it was: that is what makes the check
-    against the ledger and the commit one. The others are completed like a cut-off batch's.
+    Nothing of a batch that lost is visible, and what was written for it alone is deleted.
     """
     uri = write_manifest(handles, manifest)
     summary = {BATCH_KEY: manifest.batch_id, MANIFEST_KEY: uri}
-    bronze_files = manifest.files.get(manifest.table_name, [])
-    if bronze_files or manifest.removed:
-        _strict(handles.bronze, bronze_files, manifest.removed, summary)
-        crashpoint("bronze_committed")
-    else:
-        first = next(r for r in _FOLLOWERS if manifest.files.get(r.identifier))
-        _strict(handles.followers[first.identifier], manifest.files[first.identifier], [], summary)
-        crashpoint(_CRASH_AFTER[first.identifier])
+    try:
+        _strict(handles.ledger, manifest.files[DELIVERIES.identifier], [], summary)
+    except LostRaceError:
+        own = [f for t, files in manifest.files.items() if t != manifest.table_name for f in files]
+        delete_files(handles.ledger, [*own, uri])
+        raise
+    crashpoint("deliveries_committed")
     complete(catalog, manifest, uri)
 
 
 def complete(catalog: Catalog, manifest: Manifest, uri: str) -> None:
-    """Bring the follower tables to where the manifest says; what is done already is left."""
-    for follower in _FOLLOWERS:
-        files = manifest.files.get(follower.identifier, [])
-        while files:
-            table = table_of(catalog, follower)
-            if recorded(table, follower, [manifest.batch_id]):
+    """Bring the other tables to where the manifest says; what is done already is left."""
+    bronze = RECORDS[manifest.table_name]
+    for record in (bronze, REJECTS, CHECK_RESULTS):
+        files = manifest.files.get(record.identifier, [])
+        removed = manifest.removed if record is bronze else []
+        while files or removed:
+            table = table_of(catalog, record)
+            last = last_batch(table_of(catalog, DELIVERIES))
+            if last is not None and last.batch_id != manifest.batch_id:
+                return  # who decided the next batch completed this one first
+            if is_applied(table, manifest):
                 break
             try:
-                _strict(table, files, [], {BATCH_KEY: manifest.batch_id, MANIFEST_KEY: uri})
+                _strict(table, files, removed, {BATCH_KEY: manifest.batch_id, MANIFEST_KEY: uri})
             except LostRaceError:
                 continue
-            crashpoint(_CRASH_AFTER[follower.identifier])
+            crashpoint(_CRASH_AFTER.get(record.identifier, "bronze_committed"))
             break
 
 
 def complete_pending(catalog: Catalog) -> int:
-    """Finish every batch that some table carries and the ledger does not; return how many."""
-    found = pending_batches(catalog)
-    for table, uri in found.values():
-        complete(catalog, read_manifest(table, uri), uri)
-    return len(found)
+    """Finish the batch that was decided last, where it was cut off; return how many: 0 or 1."""
+    found = pending_batch(catalog)
+    if found is None:
+        return 0
+    complete(catalog, *found)
+    return 1
 
 
-def pending_batches(catalog: Catalog) -> dict[str, tuple[Table, str]]:
-    """Return batch id -> (a table that carries it, its manifest) of what the ledger lacks."""
-    started: dict[str, tuple[Table, str]] = {}
-    for table in (table_of(catalog, r) for r in (*BRONZE, REJECTS, CHECK_RESULTS)):
-        for batch, uri in batches_of(table).items():
-            started.setdefault(batch, (table, uri))
-    finished = recorded(table_of(catalog, DELIVERIES), DELIVERIES, started)
-    return {batch: where for batch, where in started.items() if batch not in finished}
+def pending_batch(catalog: Catalog) -> tuple[Manifest, str] | None:
+    """Return the batch that is decided but not everywhere yet, and where its manifest is."""
+    ledger = table_of(catalog, DELIVERIES)
+    last = last_batch(ledger)
+    if last is None:
+        return None
+    manifest = read_manifest(ledger, last.manifest)
+    waiting = {t for t, files in manifest.files.items() if files and t != DELIVERIES.identifier}
+    if manifest.removed:
+        waiting.add(manifest.table_name)
+    if all(is_applied(table_of(catalog, RECORDS[t]), manifest) for t in waiting):
+        return None
+    return manifest, last.manifest
+
+
+def append_rows(
+    catalog: Catalog, record: Record, rows: pa.Table, summary: Mapping[str, str] | None = None
+) -> None:
+    """Append rows that depend on no others; a lost race is tried again."""
+    while rows.num_rows:
+        table = table_of(catalog, record)
+        try:
+            table.append(rows, snapshot_properties={**carried(table), **(summary or {})})
+        except (CommitFailedException, ValidationException):
+            continue
+        return
 
 
 def _strict(

@@ -166,7 +166,8 @@ def record(d: Delivery, target: Target, batch_id: str, at: datetime) -> Delivery
     )
 
 
-_CURRENT = """
+#: the current row of every delivery of a history
+CURRENT = """
 select * from ({history}) h
 qualify row_number() over (partition by delivery_id order by change_no desc, changed_at desc) = 1
 """
@@ -177,7 +178,12 @@ def read_ledger(catalog: Catalog) -> dict[str, Delivery]:
     table = table_of(catalog, DELIVERIES)
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        rows = connection.sql(_CURRENT.format(history=relation_sql(table))).to_arrow_table()
+        rows = connection.sql(CURRENT.format(history=relation_sql(table))).to_arrow_table()
+    return deliveries_of(rows)
+
+
+def deliveries_of(rows: pa.Table) -> dict[str, Delivery]:
+    """Return rows of ops.deliveries by delivery id; one row a delivery."""
     found = {}
     for row in rows.to_pylist():
         hours = tuple(HourRows(**h) for h in row.pop("hours") or ())

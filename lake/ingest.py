@@ -15,10 +15,11 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from lake.audit import AuditReport, CheckResult, DeliveryAudit, check_results_table
+from lake.batches import Manifest
+from lake.catalog import table_of
 from lake.commit import (
     Handles,
     LostRaceError,
-    Manifest,
     commit_batch,
     complete_pending,
     open_handles,
@@ -30,13 +31,13 @@ from lake.deliveries import (
     Target,
     Verdict,
     changed,
-    read_ledger,
     record,
     settle,
     to_arrow,
 )
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
+from lake.ledger import Ledger
 from lake.protection import Protection
 from lake.records import CHECK_RESULTS, DELIVERIES, REJECTS, Record
 from lake.source import Source
@@ -92,8 +93,7 @@ class Ingest:
         """Ingest everything new; released: held deliveries that go in whatever the audit said."""
         completed = complete_pending(self.catalog)
         mine = {s.name: s for s in self.sources.values() if self._table(s) == self._name}
-        ledger = read_ledger(self.catalog)
-        new = self._unknown(mine, ledger)
+        new = self._unknown(mine)
         crashpoint("listed")
         total, done, lines = len(new), 0, 0
         for batch in _batches(new):
@@ -112,17 +112,16 @@ class Ingest:
     def _table(source: Source) -> str:
         return family_of(source.format).record.identifier
 
-    def _unknown(
-        self, mine: Mapping[str, Source], ledger: Mapping[str, Delivery]
-    ) -> list[tuple[Source, LandedObject]]:
+    def _unknown(self, mine: Mapping[str, Source]) -> list[tuple[Source, LandedObject]]:
         """List landing and keep what the ledger does not know, oldest first."""
-        found = [
-            (source, o)
+        found = {
+            o.delivery_id(source.name): (source, o)
             for source in mine.values()
             for o in self.landing.list(source.landing.prefix, source.landing.suffix)
-            if o.delivery_id(source.name) not in ledger
-        ]
-        return sorted(found, key=lambda pair: (pair[1].last_modified, pair[1].key))
+        }
+        with Ledger(table_of(self.catalog, DELIVERIES)) as ledger:
+            new = [found[i] for i in ledger.unknown(list(found))]
+        return sorted(new, key=lambda pair: (pair[1].last_modified, pair[1].key))
 
     def _batch(
         self,
@@ -132,16 +131,13 @@ class Ingest:
     ) -> int:
         """Stage, judge and commit one batch; return the lines read."""
         handles = open_handles(self.catalog, self.record)
-        with Stager(
-            self.landing,
-            handles.bronze,
-            self.sources,
-            self.protection,
-            self.now,
-            self.workers,
-        ) as stager:
-            known = _passed_contents(read_ledger(self.catalog).values(), mine)
-            staged = stager.stage_all(objects, known.get)
+        with (
+            Ledger(handles.ledger) as ledger,
+            Stager(
+                self.landing, handles.bronze, self.sources, self.protection, self.now, self.workers
+            ) as stager,
+        ):
+            staged = stager.stage_all(objects, ledger.passed)
             try:
                 crashpoint("staged")
                 report = self._judge(staged)
@@ -176,9 +172,8 @@ class Ingest:
         by_id = {s.delivery.delivery_id: s for s in staged}
         results = report.results
         while True:
-            complete_pending(self.catalog)
             handles = open_handles(self.catalog, self.record)
-            ledger = read_ledger(self.catalog)
+            ledger = self._known(handles, by_id, released)
             changes = _plan(mine, ledger, by_id, released)
             if not changes:
                 break
@@ -201,6 +196,17 @@ class Ingest:
             self._results += results
             results = ()
         stager.discard(self._not_loaded(by_id.values()))
+
+    def _known(
+        self, handles: Handles, staged: Mapping[str, Staged], released: frozenset[str]
+    ) -> dict[str, Delivery]:
+        """Return what the ledger knows of the deliveries at hand and what hangs together with them.
+
+        With nothing at hand, what does not stand for itself alone: it is settled once a run.
+        """
+        with Ledger(handles.ledger) as ledger:
+            at_hand = ledger.related((s.delivery for s in staged.values()), released)
+            return at_hand if staged else {**ledger.repeated(), **at_hand}
 
     def _not_loaded(self, staged: Iterable[Staged]) -> list[Staged]:
         """Return what this ingest did not commit: nobody else can reference its files."""
@@ -231,17 +237,14 @@ class Ingest:
             files[self._name] = bronze
         rejects = _reject_rows(changes, staged, ledger, batch, self.now)
         if rejects.num_rows:
-            table = handles.followers[REJECTS.identifier]
-            files[REJECTS.identifier] = [write_data_file(table, rejects, batch)]
+            files[REJECTS.identifier] = [write_data_file(handles.rejects, rejects, batch)]
         if results:
-            table = handles.followers[CHECK_RESULTS.identifier]
             rows = check_results_table(results, batch, self.now)
-            files[CHECK_RESULTS.identifier] = [write_data_file(table, rows, batch)]
-        table = handles.followers[DELIVERIES.identifier]
+            files[CHECK_RESULTS.identifier] = [write_data_file(handles.check_results, rows, batch)]
         recorded = to_arrow(record(d, t, batch, self.now) for d, t in changes)
-        files[DELIVERIES.identifier] = [write_data_file(table, recorded, batch)]
+        files[DELIVERIES.identifier] = [write_data_file(handles.ledger, recorded, batch)]
         removed = [d.delivery_id for d, t in changes if t.state != "loaded" and d.is_loaded]
-        return Manifest(batch, self._name, files, removed)
+        return Manifest(batch, self._name, files, removed, [d.delivery_id for d in loading])
 
 
 def _batches(
@@ -257,15 +260,6 @@ def _batches(
         size += pair[1].size_bytes
     if batch:
         yield batch
-
-
-def _passed_contents(ledger: Iterable[Delivery], mine: Mapping[str, Source]) -> dict[str, Delivery]:
-    """Return a delivery of every content that passed its audit."""
-    return {
-        d.content_id: d
-        for d in ledger
-        if d.source in mine and d.verdict == "passed" and d.lines is not None
-    }
 
 
 def _with_verdict(staged: Staged, failures: Mapping[str, str]) -> Staged:

@@ -22,7 +22,8 @@ from pyiceberg.schema import Schema, assign_fresh_schema_ids
 from pyiceberg.table import Table
 from pyiceberg.transforms import HourTransform, MonthTransform, Transform
 
-from lake.catalog import ensure_table, table_of
+from lake.catalog import ensure_table
+from lake.commit import append_rows
 from lake.crash import crashpoint
 from lake.marts import MARTS, Mart, Unit, marts_of
 from lake.reads import quote_identifier, relation_sql
@@ -35,7 +36,6 @@ __all__ = [
     "Mart",
     "Release",
     "Unit",
-    "append_rows",
     "last_release",
     "marts_of",
     "merged_ranges",
@@ -235,15 +235,5 @@ def _record(
         for p in (*passed, *failed)
     ]
     if rows:
-        append_rows(catalog, pa.Table.from_pylist(rows, schema=REFRESHES.arrow), refresh_id)
-
-
-def append_rows(catalog: Catalog, rows: pa.Table, refresh_id: str) -> None:
-    """Append to ops.refreshes once per refresh, also under a race."""
-    while True:
-        table = table_of(catalog, REFRESHES)
-        try:
-            table.append(rows, snapshot_properties={REFRESH_KEY: refresh_id})
-        except (CommitFailedException, ValidationException):
-            continue
-        return
+        table = pa.Table.from_pylist(rows, schema=REFRESHES.arrow)
+        append_rows(catalog, REFRESHES, table, {REFRESH_KEY: refresh_id})

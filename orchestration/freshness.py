@@ -8,6 +8,7 @@ import duckdb
 from pyiceberg.catalog import Catalog
 
 from lake.audit import AuditReport, check_results_table
+from lake.commit import append_rows
 from lake.deliveries import read_ledger
 from lake.formats import family_of
 from lake.publish import MARTS, last_release
@@ -15,7 +16,6 @@ from lake.reads import relation_sql
 from lake.records import CHECK_RESULTS, Record
 from lake.source import Source
 from orchestration.assets.ingest import asset_key
-from orchestration.assets.writing import append_once
 from orchestration.resources import Clock, Lake
 
 
@@ -52,7 +52,7 @@ def judge(
     from expectations.sla import judge_freshness
 
     report = judge_freshness(latest, now, names=list(latest))
-    append_once(catalog, CHECK_RESULTS, check_results_table(report.results, run_id, now))
+    append_rows(catalog, CHECK_RESULTS, check_results_table(report.results, run_id, now))
     return report
 
 

@@ -89,7 +89,6 @@ def current_versions(
 
 def find_stale(catalog: Catalog, family: Family, contracts: Path) -> list[Stale]:
     """Return the partitions whose published version is not the current one."""
-    complete_pending(catalog)
     refreshes = read_refreshes(catalog)
     return stale(current_versions(catalog, family, refreshes, contracts), refreshes, family)
 
@@ -103,9 +102,10 @@ def make_plan(
     contracts: Path,
 ) -> BuildPlan:
     """Fix the versions and snapshots of a build and write them down."""
-    complete_pending(catalog)
     refreshes = read_refreshes(catalog)
     versions = current_versions(catalog, family, refreshes, contracts)
+    # a batch that the ledger names may not be in bronze yet: complete it, then pin snapshots
+    complete_pending(catalog)
     tables = ["gold.traffic_5m"] if family == "billing" else [r.identifier for r in BRONZE]
     plan = BuildPlan(
         run_id,

@@ -14,10 +14,10 @@ from dagster_dbt import (
 )
 
 from lake.audit import check_results_table
+from lake.commit import append_rows
 from lake.publish import publish_partitions
 from lake.records import CHECK_RESULTS
 from lake.versions import Family
-from orchestration.assets.writing import append_once
 from orchestration.partitions import PARTITIONS, starts_between
 from orchestration.refresh import (
     audit_build,
@@ -140,7 +140,7 @@ def audit_check(family: Family) -> dg.AssetChecksDefinition:
         plan = load_plan(settings, family, context.run.run_id)
         report = audit_build(settings, plan)
         save_audit(settings, plan, report)
-        append_once(
+        append_rows(
             lake.catalog(),
             CHECK_RESULTS,
             check_results_table(report.results, plan.run_id, clock.now()),

@@ -79,8 +79,8 @@ def run(home: Path, now: datetime) -> None:
             protection=settings.protection(),
             now=now,
         ).run()
-    complete_pending(catalog)
     current, done = hour_versions(read_ledger(catalog).values()), read_refreshes(catalog)
+    complete_pending(catalog)
     due = {f: stale(current, done, f) for f in ("delivery", "engagement")}
     if any(due.values()):
         build(catalog, settings.build_file)

@@ -398,6 +398,7 @@ POINTS = (
     "staged",
     "audited",
     "manifest_written",
+    "deliveries_committed",
     "bronze_committed",
     "rejects_committed",
 )
@@ -455,7 +456,7 @@ def test_a_lost_race_is_told_apart_from_a_broken_commit(box, make):
     from lake.commit import _strict
 
     with pytest.raises(LostRaceError):
-        _strict(handles.bronze, sorted(box.data_files(REC)), [], {})
+        _strict(handles.ledger, sorted(box.data_files("ops.deliveries")), [], {})
     assert ids(box) == ["e-1"]
 
 
