@@ -33,6 +33,7 @@ from lake.records import CHECK_RESULTS, DELIVERIES, RECORDS, REJECTS, Record
 from lake.writing import delete_files
 
 _CRASH_AFTER = {
+    "bronze": "bronze_committed",
     REJECTS.identifier: "rejects_committed",
     CHECK_RESULTS.identifier: "check_results_committed",
 }
@@ -132,7 +133,7 @@ def complete(catalog: Catalog, manifest: Manifest, uri: str) -> None:
                 _strict(table, files, removed, {BATCH_KEY: manifest.batch_id, MANIFEST_KEY: uri})
             except LostRaceError:
                 continue
-            crashpoint(_CRASH_AFTER.get(record.identifier, "bronze_committed"))
+            crashpoint(_CRASH_AFTER["bronze" if record is bronze else record.identifier])
             break
 
 
