@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -36,13 +37,16 @@ where versions > 1 or copies > 1 or (state = 'loaded') <> (verdict in ('passed',
 
 
 class Ledger:
-    """ops.deliveries at the snapshot of a table handle; safe to ask from several threads."""
+    """ops.deliveries at the snapshot of a table handle, or rows of it; safe for several threads."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, history: Table | pa.Table) -> None:
         self._lock = threading.Lock()
         self._connection = duckdb.connect()
         self._connection.execute("set TimeZone = 'UTC'")
-        self._connection.execute(f"create view history as {relation_sql(table)}")
+        if isinstance(history, pa.Table):
+            self._connection.register("history", history)
+        else:
+            self._connection.execute(f"create view history as {relation_sql(history)}")
         self._passed: npt.NDArray[np.uint64] | None = None
 
     def close(self) -> None:
@@ -54,6 +58,12 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Answer a query over `{current}`: the current row of every delivery."""
+        current = CURRENT.format(history="select * from history")
+        with self._lock:
+            return self._connection.execute(query.format(current=current)).fetchall()
 
     def unknown(self, delivery_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that the ledger does not know."""

@@ -16,7 +16,7 @@ import duckdb
 from pyiceberg.catalog import Catalog
 
 from lake.catalog import table_of
-from lake.deliveries import Delivery
+from lake.ledger import Ledger
 from lake.reads import relation_sql
 from lake.records import CDN_REQUESTS, REC_EVENTS, REFRESHES
 
@@ -56,17 +56,21 @@ class Stale:
         return self.attempts >= MAX_ATTEMPTS
 
 
-def hour_versions(deliveries: Iterable[Delivery]) -> dict[Partition, str]:
+_HOURS = """
+select table_name, h.hour as hour, sha256(string_agg(
+    concat_ws(' ', delivery_id, content_id, parser_version, h.rows), chr(10)
+    order by concat_ws(' ', delivery_id, content_id, parser_version, h.rows)))[:24] as version
+from (select * exclude (hours), unnest(hours) as h from ({current}) where state = 'loaded')
+group by all
+"""
+
+
+def hour_versions(ledger: Ledger) -> dict[Partition, str]:
     """Return the version of every hour that a loaded delivery touches."""
-    parts: dict[Partition, list[str]] = {}
-    for d in deliveries:
-        if d.is_loaded:
-            for h in d.hours:
-                key = (FAMILY_OF[d.table_name], h.hour.astimezone(UTC))
-                parts.setdefault(key, []).append(
-                    f"{d.delivery_id} {d.content_id} {d.parser_version} {h.rows}"
-                )
-    return {key: digest(texts) for key, texts in parts.items()}
+    return {
+        (FAMILY_OF[table], hour.astimezone(UTC)): version
+        for table, hour, version in ledger.ask(_HOURS)
+    }
 
 
 def month_versions(published: Mapping[Partition, str], contracts: str) -> dict[Partition, str]:

@@ -8,12 +8,13 @@ import duckdb
 from pyiceberg.catalog import Catalog
 
 from lake.audit import AuditReport, check_results_table
+from lake.catalog import table_of
 from lake.commit import append_rows
-from lake.deliveries import read_ledger
 from lake.formats import family_of
+from lake.ledger import Ledger
 from lake.publish import MARTS, last_release
 from lake.reads import relation_sql
-from lake.records import CHECK_RESULTS, Record
+from lake.records import CHECK_RESULTS, DELIVERIES, Record
 from lake.source import Source
 from orchestration.assets.ingest import asset_key
 from orchestration.resources import Clock, Lake
@@ -22,10 +23,14 @@ from orchestration.resources import Clock, Lake
 def newest_events(catalog: Catalog, sources: Iterable[Source]) -> dict[str, datetime | None]:
     """Return the newest accepted event of each feed, None for one that never delivered."""
     newest: dict[str, datetime | None] = {s.name: None for s in sources}
-    for d in read_ledger(catalog).values():
-        if d.is_loaded and d.source in newest and d.event_time_max is not None:
-            known = newest[d.source]
-            newest[d.source] = d.event_time_max if known is None else max(known, d.event_time_max)
+    with Ledger(table_of(catalog, DELIVERIES)) as ledger:
+        latest = ledger.ask(
+            "select source, max(event_time_max) from ({current}) where state = 'loaded' "
+            "group by all"
+        )
+    for source, at in latest:
+        if source in newest and at is not None:
+            newest[source] = at.astimezone(UTC)
     return newest
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 from pyiceberg.catalog import Catalog
 
 from lake.audit import AuditReport
+from lake.catalog import table_of
 from lake.commit import complete_pending
-from lake.deliveries import read_ledger
+from lake.ledger import Ledger
 from lake.publish import marts_of
 from lake.reads import pins_of
-from lake.records import BRONZE
+from lake.records import BRONZE, DELIVERIES
 from lake.settings import LakeSettings
 from lake.versions import (
     EMPTY,
@@ -84,7 +85,8 @@ def current_versions(
     """Return the input version of every partition of a family."""
     if family == "billing":
         return month_versions(refreshes.published, contracts_version(contracts))
-    return hour_versions(read_ledger(catalog).values())
+    with Ledger(table_of(catalog, DELIVERIES)) as ledger:
+        return hour_versions(ledger)
 
 
 def find_stale(catalog: Catalog, family: Family, contracts: Path) -> list[Stale]:

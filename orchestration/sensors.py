@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from lake.deliveries import read_ledger
+from lake.catalog import table_of
+from lake.ledger import Ledger
+from lake.records import DELIVERIES
 from lake.versions import MAX_ATTEMPTS, Family, Stale, digest
 from orchestration.jobs import FAMILIES, INGEST, refresh_job_name
 from orchestration.partitions import has_partition, key_of, stretches
@@ -134,14 +136,14 @@ def ingest_request(
     context: dg.SensorEvaluationContext, lake: Lake
 ) -> dg.RunRequest | dg.SkipReason:
     """Return an ingest when landing holds a version that the ledger does not know."""
-    ledger = read_ledger(lake.catalog())
     landing = lake.landing()
-    new = [
-        found.delivery_id(source.name)
+    found = [
+        o.delivery_id(source.name)
         for source in lake.sources().values()
-        for found in landing.list(source.landing.prefix, source.landing.suffix)
-        if found.delivery_id(source.name) not in ledger
+        for o in landing.list(source.landing.prefix, source.landing.suffix)
     ]
+    with Ledger(table_of(lake.catalog(), DELIVERIES)) as ledger:
+        new = ledger.unknown(found)
     if not new:
         return dg.SkipReason("no new delivery in landing")
     work = digest(new)

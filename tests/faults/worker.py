@@ -14,14 +14,14 @@ from pathlib import Path
 import duckdb
 
 from lake.audit import AuditReport, CheckResult
-from lake.catalog import ensure_all, open_catalog
+from lake.catalog import ensure_all, open_catalog, table_of
 from lake.commit import complete_pending
-from lake.deliveries import read_ledger
 from lake.ingest import Ingest
 from lake.landing import FolderLanding
+from lake.ledger import Ledger
 from lake.publish import publish_partitions, release
 from lake.reads import relation_sql
-from lake.records import BRONZE
+from lake.records import BRONZE, DELIVERIES
 from lake.settings import PACKAGED_SOURCES, load_settings
 from lake.source import load_sources
 from lake.versions import hour_versions, read_refreshes, stale
@@ -79,7 +79,8 @@ def run(home: Path, now: datetime) -> None:
             protection=settings.protection(),
             now=now,
         ).run()
-    current, done = hour_versions(read_ledger(catalog).values()), read_refreshes(catalog)
+    with Ledger(table_of(catalog, DELIVERIES)) as ledger:
+        current, done = hour_versions(ledger), read_refreshes(catalog)
     complete_pending(catalog)
     due = {f: stale(current, done, f) for f in ("delivery", "engagement")}
     if any(due.values()):

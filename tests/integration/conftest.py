@@ -22,10 +22,11 @@ import pytest
 from filelock import FileLock
 from pyiceberg.catalog import Catalog
 
-from lake.deliveries import read_ledger
+from lake.catalog import table_of
+from lake.ledger import Ledger
 from lake.publish import MARTS
 from lake.reads import pins_of, relation_sql
-from lake.records import CHECK_RESULTS, RECORDS
+from lake.records import CHECK_RESULTS, DELIVERIES, RECORDS
 from lake.settings import LakeSettings, load_settings
 from lake.versions import Partition, hour_versions
 from orchestration.build import build_defs
@@ -128,7 +129,8 @@ class Weir:
         return pins_of(self.catalog, [*names, *(m.gold for m in MARTS)])
 
     def versions(self) -> dict[Partition, str]:
-        return hour_versions(read_ledger(self.catalog).values())
+        with Ledger(table_of(self.catalog, DELIVERIES)) as ledger:
+            return hour_versions(ledger)
 
 
 def make_weir(home: Path) -> Weir:

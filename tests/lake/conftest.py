@@ -27,6 +27,7 @@ from lake.formats import FAMILIES, CloudflareLogpush, CloudFrontV1, RecEvents
 from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
+from lake.ledger import Ledger
 from lake.parse import Constants, Parser, ParseTotals
 from lake.protection import Protection
 from lake.pseudonyms import Keyring
@@ -34,6 +35,7 @@ from lake.reads import relation_sql
 from lake.records import CDN_REQUESTS, REC_EVENTS, Record
 from lake.settings import PACKAGED_SOURCES, LakeSettings, load_settings
 from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sources
+from lake.versions import Partition, hour_versions
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PROTECTION = Protection(Keyring.of(b"a key of the tests"))
@@ -345,6 +347,10 @@ class LakeBox:
             for space in self.catalog.list_namespaces()
             for i in self.catalog.list_tables(space)
         }
+
+    def versions(self) -> dict[Partition, str]:
+        with Ledger(self.catalog.load_table("ops.deliveries")) as ledger:
+            return hour_versions(ledger)
 
     def ledger(self) -> dict[str, Delivery]:
         return read_ledger(self.catalog)

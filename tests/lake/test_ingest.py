@@ -15,7 +15,6 @@ from lake.audit import AuditReport, BrokenAuditError
 from lake.commit import LostRaceError
 from lake.landing import GoneError
 from lake.records import CDN_REQUESTS, REC_EVENTS
-from lake.versions import hour_versions
 from simulator import ALL_INCIDENTS, Scenario, simulate
 
 T0 = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -102,14 +101,14 @@ def test_a_replacement_is_one_snapshot_and_makes_the_hours_stale(box, make):
     box.land(key_of(1), events(make, 1, 2, 3), T0)
     box.land(key_of(9, hour=11), events(make, 9, hour=11), T0)
     box.run(REC_EVENTS)
-    before, versions = bronze_snapshots(box), hour_versions(box.ledger().values())
+    before, versions = bronze_snapshots(box), box.versions()
     box.land(key_of(1), events(make, 3, 4), T0 + timedelta(hours=1))
     assert box.run(REC_EVENTS).by_state == {"loaded": 1, "replaced": 1}
     assert ids(box) == ["e-3", "e-4", "e-9"]
     table = box.catalog.load_table(REC)
     manifests = [s.summary.get("weir.manifest") for s in table.metadata.snapshots[before:]]
     assert len(set(manifests)) == 1
-    now = hour_versions(box.ledger().values())
+    now = box.versions()
     changed = {start.hour for (_, start) in now if now[_, start] != versions[_, start]}
     assert changed == {10}
 
@@ -143,7 +142,7 @@ def test_a_version_without_a_good_line_empties_its_delivery(box, make):
     report = box.run(REC_EVENTS)
     assert report.by_state == {"loaded": 1, "replaced": 1}
     assert ids(box) == []
-    assert hour_versions(box.ledger().values()) == {}
+    assert box.versions() == {}
     assert len(box.audit.seen) == 2
 
 
@@ -323,7 +322,7 @@ def outcome(box):
         "ops.rejects",
         "ops.deliveries",
     )
-    hours = {key[1] for key in hour_versions(box.ledger().values())}
+    hours = {key[1] for key in box.versions()}
     contents = Counter(d.content_id for d in box.ledger().values() if d.is_loaded)
     rows = {t: Counter(map(repr, box.rows(t, leave_out=LEFT_OUT))) for t in (CDN, REC)}
     return rows, rejects, hours, contents

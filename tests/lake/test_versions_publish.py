@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from lake.catalog import table_of
-from lake.deliveries import HourRows
+from lake.deliveries import HourRows, to_arrow
+from lake.ledger import Ledger
 from lake.publish import (
     MARTS,
     last_release,
@@ -40,6 +41,11 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 # --- versions --------------------------------------------------------------------------------
 
 
+def versions_of(deliveries):
+    with Ledger(to_arrow(deliveries)) as ledger:
+        return hour_versions(ledger)
+
+
 @pytest.fixture
 def loaded(box, make):
     """Three deliveries of the same two hours, as the ledger knows them."""
@@ -55,13 +61,13 @@ def loaded(box, make):
 
 
 def test_an_hour_version_ignores_the_order_of_deliveries(loaded):
-    assert hour_versions(loaded) == hour_versions(loaded[::-1])
-    assert {start for _, start in hour_versions(loaded)} == {H, H + HOUR}
+    assert versions_of(loaded) == versions_of(loaded[::-1])
+    assert {start for _, start in versions_of(loaded)} == {H, H + HOUR}
 
 
 def test_an_hour_version_ignores_when_and_by_which_batch_it_was_loaded(loaded):
     later = [replace(d, batch_id="other", changed_at=NOW, change_no=7) for d in loaded]
-    assert hour_versions(later) == hour_versions(loaded)
+    assert versions_of(later) == versions_of(loaded)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +83,12 @@ def test_an_hour_version_ignores_when_and_by_which_batch_it_was_loaded(loaded):
 def test_an_hour_version_changes_with_what_is_in_it(loaded, change):
     changed = [replace(loaded[0], **change), *loaded[1:]]
     key = ("engagement", H)
-    assert hour_versions(changed)[key] != hour_versions(loaded)[key]
+    assert versions_of(changed)[key] != versions_of(loaded)[key]
 
 
 def test_only_hours_that_a_delivery_touches_change(loaded):
     late = replace(loaded[0], delivery_id="late", hours=(HourRows(H, 1),))
-    before, after = hour_versions(loaded), hour_versions([*loaded, late])
+    before, after = versions_of(loaded), versions_of([*loaded, late])
     assert {k for k in after if after[k] != before[k]} == {("engagement", H)}
 
 
