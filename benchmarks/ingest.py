@@ -69,11 +69,13 @@ def weir_raw(manifest: str, home: str) -> Job:
     from benchmarks.logs import load_logs
     from benchmarks.rawfamily import RawColumns
     from lake.formats import FAMILIES, family_of
+    from lake.records import RECORDS
 
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
     raw = RawColumns(family_of(source.format), layout)
     FAMILIES[raw.name] = raw
+    RECORDS[raw.record.identifier] = raw.record
     renamed = source.model_copy(update={"format": raw.name})
     return _ingest(manifest, home, _pass_everything, renamed, raw.record)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import duckdb
 import pyarrow as pa
 
 from lake.canonical import AS_LOGGED, MACROS
+from lake.reads import quote_identifier
 
-_MAX_STATEMENTS = 32  # one a layout; layouts vary with the columns that a file has
+_MAX_STATEMENTS = 96  # three a layout; layouts vary with the columns that a file has
 
 
 class Engine:
@@ -23,6 +22,7 @@ class Engine:
         for macro in (*MACROS, *(AS_LOGGED if as_logged else ())):
             self._connection.execute(macro)
         self._statements: dict[str, str] = {}
+        self._holdings: dict[tuple[str, ...], str] = {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -32,20 +32,11 @@ class Engine:
         """Run a statement."""
         return self._connection.execute(sql)
 
-    def sql(self, sql: str, params: Sequence[object] | None = None) -> duckdb.DuckDBPyRelation:
-        """Return a query as a relation."""
-        return self._connection.sql(sql, params=params)
+    def prepared(self, sql: str, *values: str) -> pa.Table:
+        """Run a statement that is planned once, as planning costs more than a small file.
 
-    def register(self, name: str, table: pa.Table) -> None:
-        """Show an Arrow table under a name."""
-        self._connection.register(name, table)
-
-    def unregister(self, name: str) -> None:
-        """Take an Arrow table away again."""
-        self._connection.unregister(name)
-
-    def prepared(self, sql: str) -> str:
-        """Return the name of a prepared statement: planning costs more than a small file."""
+        values: SQL of its parameters, in order.
+        """
         if sql not in self._statements:
             if len(self._statements) >= _MAX_STATEMENTS:
                 for name in self._statements.values():
@@ -54,4 +45,22 @@ class Engine:
             name = f"parse_{len(self._statements)}"
             self._connection.execute(f"prepare {name} as {sql}")
             self._statements[sql] = name
-        return self._statements[sql]
+        return self._connection.sql(
+            f"execute {self._statements[sql]}({', '.join(values)})"
+        ).to_arrow_table()
+
+    def holding(self, rows: pa.Table) -> str:
+        """Return a table that holds nothing but these rows; tables of equal columns share it."""
+        columns = tuple(rows.column_names)
+        if columns not in self._holdings:
+            self._holdings[columns] = f"held_{len(self._holdings)}"
+            declared = ", ".join(
+                f"{quote_identifier(f.name)} {'bigint' if f.type == pa.int64() else 'varchar'}"
+                for f in rows.schema
+            )
+            self._connection.execute(f"create temp table {self._holdings[columns]} ({declared})")
+        name = self._holdings[columns]
+        self._connection.register("incoming", rows)
+        self._connection.execute(f"truncate {name}; insert into {name} from incoming")
+        self._connection.unregister("incoming")
+        return name

@@ -20,19 +20,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.canonical import in_levels
 from lake.engine import Engine
 from lake.formats.base import Family, Layout, Reject, Row, Skip
 from lake.inflate import Buffer, Lines, chunks
+from lake.projection import Projection, instant
 from lake.protection import KEY_DESTROYED, Protection, as_logged
-from lake.reads import duckdb_type, quote_identifier
-from lake.rejects import RejectedLine, rejected_line, shape_of
+from lake.rejects import RejectedLine, rejected_line
 from lake.source import Source
 
 _HEAD_BYTES = 1 << 18
-_TIME_TYPES = ("DATE", "TIME")
-
-__all__ = ["Constants", "ParseTotals", "Parser", "RejectedLine", "shape_of"]
+#: rows at the end that the fast read gives whatever they are; blank and rejected lines are fewer
+_TAIL_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,7 @@ class Parser:
         self.source = source
         self.family = family
         self._protection = protection
+        self._projection = Projection(source, family)
         self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
         self._has_rejects = False
@@ -138,9 +137,8 @@ class Parser:
         lines = Lines(segment.memory, segment.size)
         first = totals.lines
         fast, numbers = self._fast(segment, lines, layout, constants)
-        doubtful = np.setdiff1d(np.arange(1, len(lines) + 1), numbers, assume_unique=True)
         good: list[tuple[int, Row]] = []
-        for number in doubtful.tolist():
+        for number in _others(numbers, len(lines)).tolist():
             found = self.family.judge(lines.raw(number), layout)
             if isinstance(found, Row):
                 good.append((number, found))
@@ -150,10 +148,11 @@ class Parser:
                 totals.header += 1
             elif isinstance(found, Reject):
                 totals.rejects.append(rejected_line(lines, number, first, offset, found.reason))
-        parts = [_with_lines(fast, numbers + first)]
+        parts = [] if fast is None else [_with_lines(fast, numbers + first)]
         if good:
             rescued, late = self._rescue(good, layout, constants)
-            parts.append(_with_lines(rescued, rescued.column("rn").to_numpy() + first))
+            if rescued is not None:
+                parts.append(_with_lines(rescued, rescued.column("rn").to_numpy() + first))
             for number, reason in late:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
         totals.lines += len(lines)
@@ -168,34 +167,42 @@ class Parser:
 
     def _fast(
         self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants
-    ) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-        """Read typed; return the good rows and their physical line numbers."""
+    ) -> tuple[pa.Table | None, npt.NDArray[np.int64]]:
+        """Read typed; return the good rows and their physical line numbers, ascending."""
+        nothing = None, np.empty(0, dtype=np.int64)
         left_out = self.family.line_numbers_sql()
         if left_out is not None and self._has_rejects:
             self._engine.execute("delete from reject_errors")
             self._engine.execute("delete from reject_scans")
         read = self.family.read_sql(segment.path, layout, lines.longest)
+        candidates = lines.not_blank()
         try:
-            name = self._engine.prepared(self._project(f"({read})", layout, layout.valid_sql()))
-            rows = self._engine.sql(
-                f"execute {name}({_instant(constants.not_before)}, {_instant(constants.not_after)})"
-            ).to_arrow_table()
+            rows = self._engine.prepared(
+                self._projection.fast(read, layout),
+                instant(constants.not_before),
+                instant(constants.not_after),
+                str(len(candidates) - layout.header_lines - _TAIL_ROWS),
+            )
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             # a reader that gives up (CSV does on mixed line ends) vouches for nothing
-            return self._rescue([], layout, constants)[0], np.empty(0, dtype=np.int64)
+            return nothing
         self._has_rejects = left_out is not None
-        candidates = lines.not_blank()
         if left_out is not None:
             rejected = [r[0] for r in self._engine.execute(left_out).fetchall()]
-            candidates = np.setdiff1d(candidates, np.array(rejected, dtype=np.int64))
+            if rejected:
+                candidates = candidates[~np.isin(candidates, rejected)]
             candidates = candidates[layout.header_lines :]
-        if rows.num_rows != len(candidates):
+        at = rows.column("rn").to_numpy()
+        if len(candidates) != (at[-1] if len(at) else 0):
             # the reader and the line index disagree: believe neither, judge every line
-            return rows.slice(0, 0), np.empty(0, dtype=np.int64)
+            return nothing
         is_ok = rows.column("is_ok")
         if not pc.all(is_ok).as_py():
-            rows = rows.filter(is_ok)
-        numbers = candidates[rows.column("rn").to_numpy() - 1]
+            tail = max(0, rows.num_rows - _TAIL_ROWS)
+            ended = rows.slice(tail)
+            rows = pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
+            at = rows.column("rn").to_numpy()
+        numbers = candidates[at - 1]
         overruled = self.family.overruled(lines, layout, numbers)
         if len(overruled):
             kept = ~np.isin(numbers, overruled)
@@ -204,67 +211,21 @@ class Parser:
 
     def _rescue(
         self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
-    ) -> tuple[pa.Table, list[tuple[int, str]]]:
+    ) -> tuple[pa.Table | None, list[tuple[int, str]]]:
         """Take lines that the judge passed through the same SQL; return rows and late rejects."""
-        columns = [(quote_identifier(c), t) for c, t in layout.columns.items()]
-        casts = ", ".join(f"try_cast({c} as {t}) as {c}" for c, t in columns)
-        misfits = " ".join(
-            f"when {c} is not null and try_cast({c} as {t}) is null "
-            f"then '{'bad_time' if t in _TIME_TYPES else 'wrong_type'}'"
-            for c, t in columns
-            if t != "VARCHAR"
-        )
         texts = {c: pa.array([r.values[c] for _, r in good], pa.string()) for c in layout.columns}
-        judged = pa.table({"rn": pa.array([n for n, _ in good], pa.int64()), **texts})
-        misfit = f"case {misfits} end" if misfits else "null::varchar"
-        relation = f"(select rn, {misfit} as misfit, {casts} from judged)"
-        self._engine.register("judged", judged)
-        late = self._too_late(relation, layout, constants)
-        on_time = f"(select * from {relation} where rn not in ({_listed(late)}))"
-        rows = self._engine.sql(
-            self._project(on_time if late else relation, layout, "true")
-            if len(late) < len(good)
-            else self._project(f"(select * from {relation} where false)", layout, "true"),
-            params=[constants.not_before, constants.not_after],
-        ).to_arrow_table()
-        self._engine.unregister("judged")
-        return rows, late
-
-    def _too_late(
-        self, relation: str, layout: Layout, constants: Constants
-    ) -> list[tuple[int, str]]:
-        """Return the judged lines that are rejected after all, with the reason.
-
-        By the event time alone: mostly none is left, and the long projection need not be planned.
-        """
-        instant = self.family.derived_sql(layout, self.source)["event_time"]
-        return self._engine.sql(
-            f"select rn, coalesce(misfit, case when not ({layout.readable_sql()}) then "
-            "'wrong_type' when event_time is null then 'bad_time' else 'time_out_of_range' end) "
-            f"from (select *, {instant} as event_time from {relation}) where not coalesce("
-            f"misfit is null and ({layout.readable_sql()}) and event_time >= $1 "
-            "and event_time < $2, false) order by rn",
-            params=[constants.not_before, constants.not_after],
-        ).fetchall()
-
-    def _project(self, relation: str, layout: Layout, valid: str, more: str = "") -> str:
-        """Return raw -> derived -> canonical as one SELECT of rn, is_ok and the columns."""
-        canonical = dict(self.family.canonical_sql(layout, self.source))
-        canonical["event_time"] = "event_time"
-        columns = ", ".join(
-            f"cast({canonical[f.name]} as {duckdb_type(f.field_type)}) as "
-            f"{quote_identifier(f.name)}"
-            for f in self.family.record.schema.fields
-            if f.name in canonical
+        judged = self._engine.holding(
+            pa.table({"rn": pa.array([n for n, _ in good], pa.int64()), **texts})
         )
-        derived = f"{relation} raw"
-        for level in in_levels(self.family.derived_sql(layout, self.source)):
-            steps = ", ".join(f"{e} as {n}" for n, e in level.items())
-            derived = f"(select *, {steps} from {derived})"
-        return (
-            f"select rn, coalesce(({valid}) and event_time >= $1 "
-            f"and event_time < $2, false) as is_ok, {more} {columns} from {derived}"
-        )
+        bounds = instant(constants.not_before), instant(constants.not_after)
+        found = self._engine.prepared(self._projection.too_late(judged, layout), *bounds)
+        late = [(int(row["rn"]), str(row["reason"])) for row in found.to_pylist()]
+        if len(late) == len(good):
+            return None, late
+        if late:
+            numbers = ", ".join(str(number) for number, _ in late)
+            self._engine.execute(f"delete from {judged} where rn in ({numbers})")
+        return self._engine.prepared(self._projection.judged(judged, layout), *bounds), late
 
     def _without_lost(self, rows: pa.Table) -> tuple[pa.Table, list[int]]:
         """Take out the rows whose key was destroyed; return the others and the lines taken out."""
@@ -297,12 +258,11 @@ class Parser:
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
 
-def _instant(value: datetime) -> str:
-    return f"timestamptz '{value.isoformat()}'"
-
-
-def _listed(late: Sequence[tuple[int, str]]) -> str:
-    return ", ".join(str(number) for number, _ in late)
+def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]:
+    """Return the line numbers from 1 to `lines` that are not given."""
+    missing = np.ones(lines, dtype=np.bool_)
+    missing[numbers - 1] = False
+    return np.flatnonzero(missing) + 1
 
 
 def _with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:

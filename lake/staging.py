@@ -20,13 +20,12 @@ from lake.audit import DeliverySubject
 from lake.deliveries import Delivery, HourRows
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
-from lake.parse import Constants, Parser, ParseTotals, RejectedLine
+from lake.parse import Constants, Parser, ParseTotals
 from lake.protection import Protection
 from lake.refused import RefusedError
+from lake.rejects import RejectedLine
 from lake.source import Source
-from lake.writing import HourlyWriter, StagedFile, delete_files, writer_options
-
-__all__ = ["HourlyWriter", "Staged", "StagedFile", "Stager", "delete_files", "writer_options"]
+from lake.writing import HourlyWriter, StagedFile, delete_files
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lake.parse import shape_of
 from lake.protection import Protection
 from lake.pseudonyms import Keyring
+from lake.rejects import shape_of
 from lake.settings import load_settings, project_home
 
 T0 = datetime(2026, 11, 16, 12, tzinfo=UTC)

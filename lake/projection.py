@@ -1,0 +1,90 @@
+"""The SQL of the parser: raw columns to derived ones to canonical ones, as one SELECT.
+
+Belongs here: how a family's expressions become a query. Does not: what they say (lake/formats).
+$1 and $2 are the bounds of the event time, half open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lake.canonical import in_levels
+from lake.formats.base import Family, Layout
+from lake.reads import duckdb_type, quote_identifier
+from lake.source import Source
+
+_TIME_TYPES = ("DATE", "TIME")
+
+
+def instant(value: datetime) -> str:
+    """Return the SQL of an instant."""
+    return f"timestamptz '{value.isoformat()}'"
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The queries of one family and source."""
+
+    source: Source
+    family: Family
+
+    def fast(self, read: str, layout: Layout) -> str:
+        """Return the query of the good rows of a read: rn, is_ok and the columns.
+
+        Rows after $3 come whatever they are: the last of them tells how many there were. What is
+        filtered here need not be copied.
+        """
+        rows = self._rows(f"({read})", layout, layout.valid_sql())
+        return f"select * from ({rows}) where is_ok or rn > $3"
+
+    def judged(self, table: str, layout: Layout) -> str:
+        """Return the query of lines that the judge passed, held as text in a table."""
+        return self._rows(self._cast(table, layout), layout, "true")
+
+    def too_late(self, table: str, layout: Layout) -> str:
+        """Return the query of judged lines that are rejected after all: rn and reason.
+
+        By the event time alone: mostly none is left, and the long projection need not be planned.
+        """
+        event_time = self.family.derived_sql(layout, self.source)["event_time"]
+        readable = layout.readable_sql()
+        return (
+            f"select rn, coalesce(misfit, case when not ({readable}) then 'wrong_type' "
+            "when event_time is null then 'bad_time' else 'time_out_of_range' end) as reason "
+            f"from (select *, {event_time} as event_time from {self._cast(table, layout)}) "
+            f"where not coalesce(misfit is null and ({readable}) and event_time >= $1 "
+            "and event_time < $2, false) order by rn"
+        )
+
+    def _cast(self, table: str, layout: Layout) -> str:
+        """Return texts as the typed reader would have read them, and what does not fit."""
+        columns = [(quote_identifier(c), t) for c, t in layout.columns.items()]
+        casts = ", ".join(f"try_cast({c} as {t}) as {c}" for c, t in columns)
+        misfits = " ".join(
+            f"when {c} is not null and try_cast({c} as {t}) is null "
+            f"then '{'bad_time' if t in _TIME_TYPES else 'wrong_type'}'"
+            for c, t in columns
+            if t != "VARCHAR"
+        )
+        misfit = f"case {misfits} end" if misfits else "null::varchar"
+        return f"(select rn, {misfit} as misfit, {casts} from {table})"
+
+    def _rows(self, relation: str, layout: Layout, valid: str) -> str:
+        """Return raw -> derived -> canonical as one SELECT of rn, is_ok and the columns."""
+        canonical = dict(self.family.canonical_sql(layout, self.source))
+        canonical["event_time"] = "event_time"
+        columns = ", ".join(
+            f"cast({canonical[f.name]} as {duckdb_type(f.field_type)}) as "
+            f"{quote_identifier(f.name)}"
+            for f in self.family.record.schema.fields
+            if f.name in canonical
+        )
+        derived = f"{relation} raw"
+        for level in in_levels(self.family.derived_sql(layout, self.source)):
+            steps = ", ".join(f"{e} as {n}" for n, e in level.items())
+            derived = f"(select *, {steps} from {derived})"
+        return (
+            f"select rn, coalesce(({valid}) and event_time >= $1 "
+            f"and event_time < $2, false) as is_ok, {columns} from {derived}"
+        )
