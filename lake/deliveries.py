@@ -68,6 +68,7 @@ class Delivery:
     lateness_s: int | None
     hours: tuple[HourRows, ...]
     unknown_fields: tuple[str, ...] = ()
+    geo_version: str | None = None
 
     @property
     def is_loaded(self) -> bool:

@@ -179,9 +179,8 @@ class Ingest:
                 break
             batch = uuid.uuid4().hex
             try:
-                manifest = self._write(
-                    handles, batch, changes, by_id, results, mine, stager, ledger
-                )
+                changes = stager.read_again(changes, by_id)
+                manifest = self._write(handles, batch, changes, by_id, results, ledger)
                 commit_batch(self.catalog, handles, manifest)
             except LostRaceError:
                 continue
@@ -218,20 +217,13 @@ class Ingest:
         handles: Handles,
         batch: str,
         changes: Sequence[tuple[Delivery, Target]],
-        staged: dict[str, Staged],
+        staged: Mapping[str, Staged],
         results: Sequence[CheckResult],
-        mine: Mapping[str, Source],
-        stager: Stager,
         ledger: Mapping[str, Delivery],
     ) -> Manifest:
         """Write the files of a batch and return its manifest."""
         files: dict[str, list[str]] = {}
         loading = [d for d, t in changes if t.state == "loaded" and not d.is_loaded]
-        for d in loading:
-            if d.delivery_id not in staged or staged[d.delivery_id].must_be_read:
-                found = LandedObject(d.key, d.etag, d.size_bytes, d.last_modified)
-                again = stager.stage(mine[d.source], found, lambda _: None)
-                staged[d.delivery_id] = replace(again, delivery=d)
         bronze = [f.uri for d in loading for f in staged[d.delivery_id].files]
         if bronze:
             files[self._name] = bronze

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from lake.addresses import cut_list, protect, versions_of
 from lake.geo import Geo
 from lake.pseudonyms import Keyring, pseudonyms
+from lake.records import Record
 
 #: why a line is rejected whose user id no key is left for
 KEY_DESTROYED = "key_destroyed"
@@ -67,6 +68,11 @@ class Protection:
         if "extra" in rows.column_names:
             rows = _with(rows, "extra", _cut_forwarded(rows.column("extra").combine_chunks()))
         return rows
+
+
+def has_addresses(record: Record) -> bool:
+    """Tell whether rows of a record carry a client address."""
+    return any(c.name == "client_ip" for c in record.columns)
 
 
 def as_logged(rows: pa.Table) -> pa.Table:

@@ -17,11 +17,11 @@ from typing import BinaryIO
 from pyiceberg.table import Table
 
 from lake.audit import DeliverySubject
-from lake.deliveries import Delivery, HourRows
+from lake.deliveries import Delivery, HourRows, Target
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
 from lake.parse import Constants, Parser, ParseTotals
-from lake.protection import Protection
+from lake.protection import Protection, has_addresses
 from lake.refused import RefusedError
 from lake.rejects import RejectedLine
 from lake.source import Source
@@ -140,6 +140,26 @@ class Stager:
         except GoneError:
             return None
 
+    def read_again(
+        self, changes: Sequence[tuple[Delivery, Target]], staged: dict[str, Staged]
+    ) -> list[tuple[Delivery, Target]]:
+        """Read what is to be loaded and has no files; what was found now goes into the ledger.
+
+        It may differ from what stood there: a geo file may be newer, a key may be destroyed.
+        """
+        read: list[tuple[Delivery, Target]] = []
+        for d, target in changes:
+            wanted = target.state == "loaded" and not d.is_loaded
+            if wanted and (d.delivery_id not in staged or staged[d.delivery_id].must_be_read):
+                found = LandedObject(d.key, d.etag, d.size_bytes, d.last_modified)
+                again = self.stage(self._sources[d.source], found, lambda _: None)
+                now = _like(d, again.delivery) if again.delivery.lines is not None else d
+                staged[d.delivery_id] = replace(again, delivery=now)
+                read.append((now, target))
+            else:
+                read.append((d, target))
+        return read
+
     def stage(
         self, source: Source, found: LandedObject, known: Callable[[str], Delivery | None]
     ) -> Staged:
@@ -162,7 +182,8 @@ class Stager:
                 totals = self._parser(source).parse(
                     stream, found.key, found.size_bytes, constants, writer.write
                 )
-                return _staged(blank, totals, writer)
+                geo = self._protection.geo_version if has_addresses(family.record) else None
+                return _staged(replace(blank, geo_version=geo), totals, writer)
             except RefusedError as err:
                 writer.discard()
                 return Staged(_refused(blank, err), (), (), {})
@@ -220,7 +241,7 @@ def _sha256(stream: BinaryIO) -> str:
 
 
 def _like(blank: Delivery, twin: Delivery) -> Delivery:
-    """Return a delivery with the counts of another that has the same content."""
+    """Return a delivery with what was read of another that has the same content."""
     return replace(
         blank,
         lines=twin.lines,
@@ -233,6 +254,7 @@ def _like(blank: Delivery, twin: Delivery) -> Delivery:
         lateness_s=_lateness(blank, twin.event_time_max),
         hours=twin.hours,
         unknown_fields=twin.unknown_fields,
+        geo_version=twin.geo_version,
     )
 
 

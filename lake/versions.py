@@ -58,8 +58,8 @@ class Stale:
 
 _HOURS = """
 select table_name, h.hour as hour, sha256(string_agg(
-    concat_ws(' ', delivery_id, content_id, parser_version, h.rows), chr(10)
-    order by concat_ws(' ', delivery_id, content_id, parser_version, h.rows)))[:24] as version
+    concat_ws(' ', delivery_id, content_id, parser_version, h.rows, geo_version), chr(10)
+    order by concat_ws(' ', delivery_id, content_id, parser_version, h.rows, geo_version)))[:24] as version
 from (select * exclude (hours), unnest(hours) as h from ({current}) where state = 'loaded')
 group by all
 """

@@ -12,7 +12,8 @@ from lake.commit import BATCH_KEY, MANIFEST_KEY
 from lake.records import DELIVERIES, INT, REC_EVENTS, Record, opt, req
 
 KEY = "rec_events/dt=2026-11-16/hour=10/rec-1-{}.ndjson.gz"
-EARLIER = replace(DELIVERIES, columns=DELIVERIES.columns[:-1])
+NAMES = [c.name for c in DELIVERIES.columns]
+EARLIER = replace(DELIVERIES, columns=DELIVERIES.columns[: NAMES.index("unknown_fields")])
 
 
 def make_earlier(box, record: Record = EARLIER):
