@@ -10,24 +10,23 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from isal import igzip, isal_zlib
 
-from lake.refused import RefusedError
+from lake.limits import Limits
+from lake.unpacked import LongLine, Unpacked
 
 CHUNK_BYTES = 64 * 1024 * 1024
-MAX_LINE_BYTES = 64 * 1024 * 1024
-MAX_INFLATED_BYTES = 64 * 1024**3
-#: DEFLATE reaches 1032:1; logs stay under 40:1
-MAX_RATIO = 400
-_RATIO_FROM_BYTES = 64 * 1024 * 1024
+#: more short lines than this are read in parts: memory goes by lines as well as by bytes
+MAX_CHUNK_LINES = 262_144
+_DEFAULTS = Limits()
 _BLOCK_BYTES = 256 * 1024
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Buffer:
@@ -85,16 +84,33 @@ class Buffer:
         self.close()
 
 
-def _positions(data: mmap.mmap, size: int, byte: int) -> npt.NDArray[np.int64]:
-    """Return where a byte stands, block by block: a mask of the whole chunk would cost pages."""
+def _line_ends(
+    data: mmap.mmap, begin: int, size: int, most: int
+) -> tuple[npt.NDArray[np.int64], bool]:
+    """Return where line feeds stand, stopping after `most` or more, and whether a NUL was seen.
+
+    Block by block: a mask of the whole chunk would cost pages.
+    """
     flags = np.empty(_BLOCK_BYTES, dtype=np.bool_)
     found = [np.empty(0, dtype=np.int64)]
-    for start in range(0, size, _BLOCK_BYTES):
+    seen = 0
+    has_nul = False
+    for start in range(begin, size, _BLOCK_BYTES):
         count = min(_BLOCK_BYTES, size - start)
         block = np.frombuffer(data, dtype=np.uint8, count=count, offset=start)
-        found.append(np.flatnonzero(np.equal(block, byte, out=flags[:count])) + start)
+        found.append(np.flatnonzero(np.equal(block, 0x0A, out=flags[:count])) + start)
+        has_nul = has_nul or block.min() == 0
         del block  # an exported buffer would keep the mapping from growing
-    return np.concatenate(found)
+        seen += len(found[-1])
+        if seen >= most:
+            break
+    return np.concatenate(found), has_nul
+
+
+def end_of_lines(data: mmap.mmap, begin: int, size: int) -> int:
+    """Return the offset after at most MAX_CHUNK_LINES lines from an offset on."""
+    ends, _ = _line_ends(data, begin, size, MAX_CHUNK_LINES)
+    return size if len(ends) < MAX_CHUNK_LINES else int(ends[MAX_CHUNK_LINES - 1]) + 1
 
 
 class Lines:
@@ -102,7 +118,9 @@ class Lines:
 
     def __init__(self, data: mmap.mmap, size: int) -> None:
         self._data = data
-        ends = _positions(data, size, 0x0A)
+        ends, self._has_nul = _line_ends(data, 0, size, MAX_CHUNK_LINES + 1)
+        #: with too many lines the rest of them is not looked at
+        self.is_complete = len(ends) <= MAX_CHUNK_LINES
         if size and (not len(ends) or ends[-1] != size - 1):
             ends = np.append(ends, size)
         self._ends = ends
@@ -139,6 +157,13 @@ class Lines:
         )
         return counts
 
+    def with_nul(self) -> npt.NDArray[np.int64]:
+        """Return the numbers of the lines that hold a NUL, which DuckDB lets through."""
+        if not self._has_nul:
+            return np.empty(0, dtype=np.int64)
+        numbers: npt.NDArray[np.int64] = np.flatnonzero(self.count_each(0x00)) + 1
+        return numbers
+
     def not_blank(self) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that hold more than white space."""
         numbers = np.arange(1, len(self) + 1)
@@ -159,85 +184,62 @@ class Lines:
         return kept
 
 
-def _reader(stream: BinaryIO, name: str) -> BinaryIO:
-    magic = stream.read(2)
-    stream.seek(0)
-    if not magic:
-        raise RefusedError("zero_bytes", "the object is empty; expected at least one line")
-    if magic == _GZIP_MAGIC:
-        return igzip.IGzipFile(fileobj=stream, mode="rb")  # type: ignore[no-any-return]
-    if name.endswith(".gz"):
-        raise RefusedError(
-            "not_gzip", "the name ends in .gz, but the object does not begin like gzip"
-        )
-    return stream
+@dataclass(frozen=True)
+class Chunk:
+    """Whole lines in the buffer, and where they begin in the unpacked object."""
+
+    byte_offset: int
+    size: int
 
 
-def chunks(stream: BinaryIO, name: str, size: int, buffer: Buffer) -> Iterator[int]:
+def chunks(
+    stream: BinaryIO,
+    name: str,
+    size: int,
+    buffer: Buffer,
+    limits: Limits = _DEFAULTS,
+    spent: Callable[[], float] = time.thread_time,
+) -> Iterator[Chunk | LongLine]:
     """Fill the buffer with whole lines, again and again, until the object ends.
 
-    Yields the number of bytes in the buffer. Raises RefusedError for an
-    object that is damaged or blows up.
+    Yields in the order of the object what is in the buffer, or a line that is too long for it.
+    spent: CPU seconds of this thread. Raises RefusedError for an object that is damaged, no log,
+    or costs more than the limits.
     """
-    reader = _reader(stream, name)
+    source = Unpacked(stream, name, size, limits, spent)
     carried = b""
-    total = 0
     capacity = CHUNK_BYTES
-    at_end = False
-    while not at_end:
+    offset: int | None = None
+    while True:
         memory = buffer.reserve(capacity)
         memory[: len(carried)] = carried
-        filled = len(carried)
-        while filled < capacity:
-            got = _read_some(reader, memory, filled, capacity)
-            if got == 0:
-                at_end = True
-                break
-            filled += got
-            total += got
-            _check_ratio(total, size)
-        cut = filled if at_end else memory.rfind(b"\n", 0, filled) + 1
-        if cut == 0 and not at_end:
-            if capacity >= CHUNK_BYTES + MAX_LINE_BYTES:
-                raise RefusedError("line_too_long", f"a line is longer than {MAX_LINE_BYTES} bytes")
-            carried, capacity = memory[:filled], capacity + MAX_LINE_BYTES
+        filled = source.fill(memory, len(carried), capacity)
+        offset = source.skipped if offset is None else offset
+        long = _too_long(memory, filled, limits.max_line_bytes)
+        if long == 0:
+            line, offset, carried = source.pass_over(memory, filled, offset)
+            yield line
             continue
+        cut = memory.rfind(b"\n", 0, filled) + 1 if long is None else long
+        if source.at_end and long is None:
+            cut = filled
         carried = memory[cut:filled]
         if cut:
             buffer.set_size(cut)
-            yield cut
+            yield Chunk(offset, cut)
+            offset += cut
+        elif not source.at_end:  # one line so far, within the limit: room for the rest of it
+            capacity += CHUNK_BYTES
+        if source.at_end and not carried:
+            return
 
 
-def _read_some(reader: BinaryIO, memory: mmap.mmap, start: int, end: int) -> int:
-    try:
-        with memoryview(memory) as view:
-            return int(reader.readinto(view[start:end]) or 0)  # type: ignore[attr-defined]
-    except EOFError as err:
-        raise RefusedError("truncated", "the gzip stream ends before its end marker") from err
-    except isal_zlib.error as err:  # type: ignore[misc]
-        raise RefusedError("corrupt", f"the gzip stream cannot be inflated: {err}") from err
-    except OSError as err:
-        if err.errno is not None:
-            raise
-        word = "crc" if "CRC" in str(err) or "length" in str(err).lower() else "trailing_garbage"
-        raise RefusedError(word, f"the gzip stream is damaged: {err}") from err
-
-
-def _check_ratio(total: int, size: int) -> None:
-    if total > MAX_INFLATED_BYTES or (total > _RATIO_FROM_BYTES and total > size * MAX_RATIO):
-        raise RefusedError(
-            "bomb",
-            f"{size} bytes inflate to more than {total}; expected at most {MAX_RATIO}:1 and "
-            f"{MAX_INFLATED_BYTES} bytes",
-        )
-
-
-def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
-    """Return the beginning of an object, inflated; damage further on does not matter."""
-    reader = _reader(stream, name)
-    try:
-        return reader.read(size)
-    except (EOFError, OSError, isal_zlib.error):  # type: ignore[misc]
-        return b""
-    finally:
-        stream.seek(0)
+def _too_long(memory: mmap.mmap, filled: int, limit: int) -> int | None:
+    """Return where the first line begins that is longer than the limit."""
+    at = 0
+    while filled - at > limit:
+        end = memory.rfind(b"\n", at, at + limit + 1)
+        if end < 0:
+            return at
+        at = end + 1
+    return None

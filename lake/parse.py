@@ -7,9 +7,8 @@ read did not vouch for are looked at one by one.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import BinaryIO
@@ -22,11 +21,13 @@ import pyarrow.compute as pc
 
 from lake.engine import Engine
 from lake.formats.base import Family, Layout, Reject, Row, Skip
-from lake.inflate import Buffer, Lines, chunks
+from lake.inflate import Buffer, Lines, chunks, end_of_lines
 from lake.projection import Projection, instant
 from lake.protection import KEY_DESTROYED, Protection, as_logged
-from lake.rejects import RejectedLine, rejected_line
+from lake.rejects import rejected_line
 from lake.source import Source
+from lake.totals import ParseTotals
+from lake.unpacked import BYTE_ORDER_MARK, LongLine
 
 _HEAD_BYTES = 1 << 18
 #: rows at the end that the fast read gives whatever they are; blank and rejected lines are fewer
@@ -42,27 +43,6 @@ class Constants:
     producer: str | None
     not_before: datetime
     not_after: datetime
-
-
-@dataclass
-class ParseTotals:
-    """Counts of one object; lines = accepted + rejected + header + blank."""
-
-    lines: int = 0
-    accepted: int = 0
-    header: int = 0
-    blank: int = 0
-    rejects: list[RejectedLine] = field(default_factory=list)
-    unknown_fields: set[str] = field(default_factory=set)
-
-    @property
-    def rejected(self) -> int:
-        """Return the number of rejected lines."""
-        return len(self.rejects)
-
-    def reasons(self) -> dict[str, int]:
-        """Return rejected lines by reason."""
-        return dict(sorted(Counter(r.reason for r in self.rejects).items()))
 
 
 class Parser:
@@ -101,32 +81,44 @@ class Parser:
         """
         totals = ParseTotals()
         layout: Layout | None = None
-        offset = 0
-        for _ in chunks(stream, name, size, self._buffer):
-            for start, segment in self._segments():
+        for found in chunks(stream, name, size, self._buffer, self.source.limits):
+            if isinstance(found, LongLine):
+                totals.count_long(found)
+                continue
+            for start, segment, lines in self._segments():
                 head = segment.memory[: min(segment.size, _HEAD_BYTES)]
                 layout = self.family.layout(head, self.source, layout)
-                totals.unknown_fields.update(layout.unknown)
-                self._segment(segment, layout, constants, totals, offset + start, emit)
-            offset += self._buffer.size
+                totals.note_unknown(layout.unknown)
+                totals.note_unknown(self.family.unknown_fields(lines))
+                offset = found.byte_offset + start
+                self._segment(segment, lines, layout, constants, totals, offset, emit)
+                totals.require_mostly_good(self.source.limits)
         return totals
 
-    def _segments(self) -> Iterator[tuple[int, Buffer]]:
-        """Give the chunk, cut where its layout changes; each part with its offset."""
-        cuts = list(self.family.cuts(self._buffer.memory, self._buffer.size))
-        if not cuts:
-            yield 0, self._buffer
+    def _segments(self) -> Iterator[tuple[int, Buffer, Lines]]:
+        """Give the chunk, cut where its layout changes or its lines are too many.
+
+        Each part with its offset in the chunk and its lines.
+        """
+        whole, size = self._buffer.memory, self._buffer.size
+        cuts = list(self.family.cuts(whole, size))
+        if not cuts and (lines := Lines(whole, size)).is_complete:
+            yield 0, self._buffer, lines
             return
-        whole = self._buffer.memory[: self._buffer.size]
-        for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
-            with Buffer() as part:
-                part.reserve(end - start)[: end - start] = whole[start:end]
-                part.set_size(end - start)
-                yield start, part
+        start = 0
+        for end in (*cuts, size):
+            while start < end:
+                stop = end_of_lines(whole, start, end)
+                with Buffer() as part:
+                    part.reserve(stop - start)[: stop - start] = whole[start:stop]
+                    part.set_size(stop - start)
+                    yield start, part, Lines(part.memory, part.size)
+                start = stop
 
     def _segment(
         self,
         segment: Buffer,
+        lines: Lines,
         layout: Layout,
         constants: Constants,
         totals: ParseTotals,
@@ -134,7 +126,6 @@ class Parser:
         emit: Callable[[pa.Table], None],
     ) -> None:
         """Account for every line of a segment: the fast read first, then the doubtful ones."""
-        lines = Lines(segment.memory, segment.size)
         first = totals.lines
         fast, numbers = self._fast(segment, lines, layout, constants)
         good: list[tuple[int, Row]] = []
@@ -203,7 +194,9 @@ class Parser:
             rows = pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
             at = rows.column("rn").to_numpy()
         numbers = candidates[at - 1]
-        overruled = self.family.overruled(lines, layout, numbers)
+        overruled = np.union1d(self.family.overruled(lines, layout, numbers), lines.with_nul())
+        if segment.memory[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
+            overruled = np.append(overruled, 1)  # the reader skips it wherever a chunk begins
         if len(overruled):
             kept = ~np.isin(numbers, overruled)
             rows, numbers = rows.filter(pa.array(kept)), numbers[kept]

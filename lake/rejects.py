@@ -7,6 +7,7 @@ import string
 from dataclasses import dataclass
 
 from lake.inflate import Lines
+from lake.unpacked import LongLine
 
 _EXCERPT_CHARS = 120
 _SHAPE = {ord(c): "x" for c in string.ascii_letters} | {ord(c): "9" for c in string.digits}
@@ -35,6 +36,18 @@ def rejected_line(lines: Lines, number: int, first: int, offset: int, reason: st
         raw_sha256=hashlib.sha256(raw).hexdigest(),
         reason=reason,
         excerpt=shape_of(raw),
+    )
+
+
+def long_line(found: LongLine, number: int) -> RejectedLine:
+    """Describe a line that was too long to be looked at."""
+    return RejectedLine(
+        line=number,
+        byte_offset=found.byte_offset,
+        byte_length=found.byte_length,
+        raw_sha256=found.sha256,
+        reason="line_too_long",
+        excerpt=shape_of(found.head),
     )
 
 

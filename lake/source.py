@@ -17,6 +17,8 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from lake.limits import Limits
+
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -114,6 +116,8 @@ class Source(_Strict):
     #: host -> customer, exact
     customers: Mapping[str, str] = Field(default_factory=dict)
     privacy: Privacy = Privacy()
+    #: what one object may cost
+    limits: Limits = Limits()
 
     @cached_property
     def _period_regex(self) -> re.Pattern[str] | None:

@@ -20,11 +20,12 @@ from lake.audit import DeliverySubject
 from lake.deliveries import Delivery, HourRows, Target
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
-from lake.parse import Constants, Parser, ParseTotals
+from lake.parse import Constants, Parser
 from lake.protection import Protection, has_addresses
 from lake.refused import RefusedError
 from lake.rejects import RejectedLine
 from lake.source import Source
+from lake.totals import ParseTotals
 from lake.writing import HourlyWriter, StagedFile, delete_files
 
 

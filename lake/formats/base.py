@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -141,6 +141,13 @@ class Family(ABC):
     ) -> npt.NDArray[np.int64]:
         """Return the lines that the reader accepted and the judge must see all the same."""
         return np.empty(0, dtype=np.int64)
+
+    def unknown_fields(self, lines: Lines) -> Iterable[str]:  # noqa: ARG002
+        """Return names of fields that lines of a segment give and the family does not know.
+
+        For names that stand in lines; those of a header are in the layout.
+        """
+        return ()
 
     @abstractmethod
     def judge(self, line: bytes, layout: Layout) -> Judgement:

@@ -7,13 +7,15 @@ job's setting; the same RayID stands on sub-requests of workers, which are no vi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lake import canonical as sql
 from lake.formats import ndjson
 from lake.formats.base import Family, Judgement, Layout
+from lake.inflate import Lines
 from lake.records import CDN_REQUESTS
 from lake.source import Source
+from lake.unknown import unknown_keys
 
 FIELDS: dict[str, str] = {
     "EdgeStartTimestamp": "VARCHAR",
@@ -60,7 +62,10 @@ _REQUIRED = ("EdgeStartTimestamp", "EdgeResponseStatus", "EdgeResponseBytes")
 def _instant(column: str) -> str:
     """Return the SQL of an instant given as number (s, ms, us, ns) or RFC 3339 text."""
     n = f'try_cast("{column}" as bigint)'
-    text = f'try_cast("{column}" as timestamptz)'
+    # a leap second, which no time stamp can hold, is the last millisecond before it
+    whole = f"""case when contains("{column}", ':59:60') then
+      regexp_replace("{column}", ':59:60([.][0-9]*)?', ':59:59.999') else "{column}" end"""
+    text = f"try_cast({whole} as timestamptz)"
     return (
         f"case when {n} is null then case when isfinite({text}) then {text} end "
         f"when {n} < 0 then null "
@@ -114,6 +119,10 @@ class CloudflareLogpush(Family):
     def line_numbers_sql(self) -> str | None:
         """Return None: the reader gives a row for every line that is not blank."""
         return None
+
+    def unknown_fields(self, lines: Lines) -> Iterable[str]:
+        """Return keys without a column, of a sample of the lines."""
+        return unknown_keys(lines, FIELDS)
 
     def judge(self, line: bytes, layout: Layout) -> Judgement:
         """Judge one line."""

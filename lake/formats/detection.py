@@ -7,7 +7,7 @@ from typing import BinaryIO
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
 from lake.formats.rec_events import RecEvents
-from lake.inflate import first_bytes
+from lake.unpacked import first_bytes
 
 _HEAD_BYTES = 1 << 18
 _HEAD_LINES = 50

@@ -15,7 +15,6 @@ from lake.formats.base import Judgement, Layout, Reject, Row, Skip
 from lake.reads import quote_literal
 
 _SAMPLE_LINES = 200
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_OBJECT = 64 * 1024 * 1024
 _MAX_DIGITS = 400  # a longer number is infinite for every purpose, and slow to make exact
 
@@ -106,9 +105,10 @@ def judge(
     line: bytes, fields: Mapping[str, str], layout: Layout, required: tuple[str, ...]
 ) -> Judgement:
     """Judge one NDJSON line; values come back as text that casts to the layout's columns."""
-    line = line.removeprefix(_BYTE_ORDER_MARK)  # DuckDB skips the one a file begins with
     if not line.strip():
         return Skip.BLANK
+    if b"\0" in line:
+        return Reject("nul_byte")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:

@@ -7,13 +7,15 @@ be told by; the user id is a person and never stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lake import canonical as sql
 from lake.formats import ndjson
 from lake.formats.base import Family, Judgement, Layout, Reject, Row
+from lake.inflate import Lines
 from lake.records import REC_EVENTS
 from lake.source import Source
+from lake.unknown import unknown_keys
 
 FIELDS: dict[str, str] = {
     "event_id": "VARCHAR",
@@ -61,6 +63,10 @@ class RecEvents(Family):
     def line_numbers_sql(self) -> str | None:
         """Return None: the reader gives a row for every line that is not blank."""
         return None
+
+    def unknown_fields(self, lines: Lines) -> Iterable[str]:
+        """Return keys without a column, of a sample of the lines."""
+        return unknown_keys(lines, FIELDS)
 
     def judge(self, line: bytes, layout: Layout) -> Judgement:
         """Judge one line; an event type nobody declared is rejected, not counted somewhere."""

@@ -60,6 +60,10 @@ def judge(line: bytes, layout: Layout) -> Judgement:
     stripped = line.rstrip(b"\r\n")
     if not stripped.strip():
         return Skip.BLANK
+    if b"\0" in stripped:
+        return Reject("nul_byte")
+    if b"\r" in stripped:
+        return Reject("stray_cr")  # several lines of another system's, or half of two
     if stripped.startswith(b"#"):
         return Skip.HEADER
     try:

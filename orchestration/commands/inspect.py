@@ -16,10 +16,13 @@ import pyarrow as pa
 
 from lake.formats import FAMILIES, family_of
 from lake.formats.detection import detect
-from lake.parse import Constants, Parser, ParseTotals
+from lake.inflate import Buffer, chunks
+from lake.parse import Constants, Parser
 from lake.refused import RefusedError
 from lake.settings import load_settings
 from lake.source import NameFacts, Privacy, Source, SourceError, load_sources
+from lake.totals import ParseTotals
+from lake.unpacked import LongLine
 from orchestration.commands.output import console, grouped, lines_safe, print_json, safe, table
 
 #: of a delivery, not of a line
@@ -194,18 +197,27 @@ def _document(seen: _Seen) -> dict[str, Any]:
 
 
 def _raw_lines(seen: _Seen) -> dict[int, str]:
-    """Return the text of rejected lines, read a second time."""
+    """Return the text of rejected lines, read a second time; of a long one its beginning."""
     wanted = {r.line for r in seen.totals.rejects}
+    found: dict[int, str] = {}
     if not wanted:
-        return {}
-    from isal import igzip
+        return found
+    before = 0
+    with seen.path.open("rb") as stream, Buffer() as buffer:
+        size = seen.path.stat().st_size
+        for part in chunks(stream, seen.path.name, size, buffer, seen.source.limits):
+            if isinstance(part, LongLine):
+                before += 1
+                found[before] = _text(part.head)
+                continue
+            lines = buffer.memory[: part.size].split(b"\n")
+            if not lines[-1]:
+                lines.pop()
+            for number in wanted.intersection(range(before + 1, before + len(lines) + 1)):
+                found[number] = _text(lines[number - before - 1])
+            before += len(lines)
+    return found
 
-    with seen.path.open("rb") as stream:
-        is_gzip = stream.read(2) == b"\x1f\x8b"
-        stream.seek(0)
-        lines = igzip.IGzipFile(fileobj=stream, mode="rb") if is_gzip else stream
-        return {
-            n: raw.rstrip(b"\n").decode("utf-8", "backslashreplace")
-            for n, raw in enumerate(lines, 1)
-            if n in wanted
-        }
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")

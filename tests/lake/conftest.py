@@ -28,13 +28,14 @@ from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
 from lake.ledger import Ledger
-from lake.parse import Constants, Parser, ParseTotals
+from lake.parse import Constants, Parser
 from lake.protection import Protection
 from lake.pseudonyms import Keyring
 from lake.reads import relation_sql
 from lake.records import CDN_REQUESTS, REC_EVENTS, Record
 from lake.settings import PACKAGED_SOURCES, LakeSettings, load_settings
 from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sources
+from lake.totals import ParseTotals
 from lake.versions import Partition, hour_versions
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -164,7 +165,7 @@ class Parsed:
         assert t.accepted == len(self.rows)
         numbers = [r["source_line"] for r in self.rows] + [r.line for r in t.rejects]
         assert len(numbers) == len(set(numbers))
-        lines = data.split(b"\n")
+        lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
         for r in t.rejects:
             raw = data[r.byte_offset : r.byte_offset + r.byte_length]
             assert raw == lines[r.line - 1]
