@@ -28,13 +28,23 @@ BATCH_COLUMN: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a batch consists of: data files by table, deliveries whose rows go or come in bronze."""
+    """What a batch consists of: data files by table, deliveries whose rows go or come in bronze.
+
+    cleared: deliveries whose rejected lines go, because they were read again.
+    """
 
     batch_id: str
     table_name: str
     files: dict[str, list[str]]
     removed: list[str]
     loaded: list[str] = field(default_factory=list)
+    cleared: list[str] = field(default_factory=list)
+
+    def removed_from(self, table_name: str) -> list[str]:
+        """Return the deliveries whose rows leave a table."""
+        if table_name == REJECTS.identifier:
+            return self.cleared
+        return self.removed if table_name == self.table_name else []
 
 
 class LastBatch(NamedTuple):
@@ -75,6 +85,8 @@ def is_applied(table: Table, manifest: Manifest) -> bool:
     name = ".".join(table.name())
     if name in BATCH_COLUMN:
         return _has_rows(table, EqualTo(BATCH_COLUMN[name], manifest.batch_id))
+    if set(manifest.loaded) & set(manifest.removed):
+        return False  # their rows look alike before and after; doing it again changes nothing
     if manifest.loaded:
         return _has_rows(table, In("delivery_id", tuple(manifest.loaded)))
     return not _has_rows(table, In("delivery_id", tuple(manifest.removed)))

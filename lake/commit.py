@@ -29,6 +29,7 @@ from lake.batches import BATCH_KEY, MANIFEST_KEY, Manifest, carried, is_applied,
 from lake.catalog import table_of
 from lake.crash import crashpoint
 from lake.datafiles import describe_files
+from lake.outcome import UNSURE, happened
 from lake.records import CHECK_RESULTS, DELIVERIES, RECORDS, REJECTS, Record
 from lake.writing import delete_files
 
@@ -121,7 +122,7 @@ def complete(catalog: Catalog, manifest: Manifest, uri: str) -> None:
     bronze = RECORDS[manifest.table_name]
     for record in (bronze, REJECTS, CHECK_RESULTS):
         files = manifest.files.get(record.identifier, [])
-        removed = manifest.removed if record is bronze else []
+        removed = manifest.removed_from(record.identifier)
         while files or removed:
             table = table_of(catalog, record)
             last = last_batch(table_of(catalog, DELIVERIES))
@@ -154,8 +155,7 @@ def pending_batch(catalog: Catalog) -> tuple[Manifest, str] | None:
         return None
     manifest = read_manifest(ledger, last.manifest)
     waiting = {t for t, files in manifest.files.items() if files and t != DELIVERIES.identifier}
-    if manifest.removed:
-        waiting.add(manifest.table_name)
+    waiting |= {t for t in (manifest.table_name, REJECTS.identifier) if manifest.removed_from(t)}
     if all(is_applied(table_of(catalog, RECORDS[t]), manifest) for t in waiting):
         return None
     return manifest, last.manifest
@@ -177,7 +177,10 @@ def append_rows(
 def _strict(
     table: Table, files: Sequence[str], removed: Sequence[str], summary: dict[str, str]
 ) -> None:
-    """Commit on the handle as it is: delete and append in one transaction."""
+    """Commit on the handle as it is: delete and append in one transaction.
+
+    Returns when it is committed, also where the answer to it got lost.
+    """
     data_files = describe_files(table, files)
     properties: dict[str, Any] = dict(summary)
     try:
@@ -190,3 +193,6 @@ def _strict(
                         append.append_data_file(data_file)
     except (CommitFailedException, ValidationException) as err:
         raise LostRaceError(str(err)) from err
+    except UNSURE:
+        if not happened(table, BATCH_KEY, summary[BATCH_KEY]):
+            raise

@@ -69,6 +69,7 @@ class Delivery:
     hours: tuple[HourRows, ...]
     unknown_fields: tuple[str, ...] = ()
     geo_version: str | None = None
+    rows_id: str | None = None
 
     @property
     def is_loaded(self) -> bool:
@@ -88,10 +89,11 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Target:
-    """The state a delivery should be in, and the delivery that explains it."""
+    """The state a delivery should be in, the delivery that explains it, and what else to say."""
 
     state: State
     other_delivery_id: str | None = None
+    note: str | None = None
 
 
 def settle(deliveries: Iterable[Delivery]) -> dict[str, Target]:
@@ -156,6 +158,8 @@ def record(d: Delivery, target: Target, batch_id: str, at: datetime) -> Delivery
         reason = "the same content is loaded already"
     elif target.state == "loaded":
         reason = d.reason if d.verdict == "released" else None
+    if target.note:
+        reason = f"{target.note}; {reason}" if reason else target.note
     return replace(
         d,
         change_no=d.change_no + 1,
@@ -165,6 +169,31 @@ def record(d: Delivery, target: Target, batch_id: str, at: datetime) -> Delivery
         other_delivery_id=target.other_delivery_id,
         reason=reason,
     )
+
+
+#: what reading a content gives, whatever the delivery that it came as
+FACTS = (
+    "content_sha256", "parser_version", "period_start", "period_end", "lines", "accepted",
+    "rejected", "header", "blank", "event_time_min", "event_time_max", "hours", "unknown_fields",
+    "geo_version",
+)  # fmt: skip
+
+
+def with_facts(d: Delivery, read: Delivery) -> Delivery:
+    """Return a delivery with the facts of another of the same content."""
+    found = {name: getattr(read, name) for name in FACTS}
+    return replace(d, **found, lateness_s=lateness(d, read))
+
+
+def same_facts(one: Delivery, other: Delivery) -> bool:
+    """Tell whether two readings say the same of a content."""
+    return all(getattr(one, name) == getattr(other, name) for name in FACTS)
+
+
+def lateness(d: Delivery, read: Delivery) -> int | None:
+    """Return how long after its period, or its latest event, an object arrived, seconds."""
+    due = read.period_end or read.event_time_max
+    return int((d.last_modified - due).total_seconds()) if due else None
 
 
 #: the current row of every delivery of a history

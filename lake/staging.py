@@ -17,7 +17,7 @@ from typing import BinaryIO
 from pyiceberg.table import Table
 
 from lake.audit import DeliverySubject
-from lake.deliveries import Delivery, HourRows, Target
+from lake.deliveries import Delivery, HourRows, lateness, with_facts
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
 from lake.parse import Constants, Parser
@@ -141,26 +141,6 @@ class Stager:
         except GoneError:
             return None
 
-    def read_again(
-        self, changes: Sequence[tuple[Delivery, Target]], staged: dict[str, Staged]
-    ) -> list[tuple[Delivery, Target]]:
-        """Read what is to be loaded and has no files; what was found now goes into the ledger.
-
-        It may differ from what stood there: a geo file may be newer, a key may be destroyed.
-        """
-        read: list[tuple[Delivery, Target]] = []
-        for d, target in changes:
-            wanted = target.state == "loaded" and not d.is_loaded
-            if wanted and (d.delivery_id not in staged or staged[d.delivery_id].must_be_read):
-                found = LandedObject(d.key, d.etag, d.size_bytes, d.last_modified)
-                again = self.stage(self._sources[d.source], found, lambda _: None)
-                now = _like(d, again.delivery) if again.delivery.lines is not None else d
-                staged[d.delivery_id] = replace(again, delivery=now)
-                read.append((now, target))
-            else:
-                read.append((d, target))
-        return read
-
     def stage(
         self, source: Source, found: LandedObject, known: Callable[[str], Delivery | None]
     ) -> Staged:
@@ -168,13 +148,10 @@ class Stager:
         facts = source.name_facts(found.key)
         with self._landing.open(found) as stream:
             digest = _sha256(stream)
-            family = family_of(source.format)
-            context = (facts.period_start, facts.period_end, facts.producer, family.parser_version)
-            content = hashlib.sha256(repr((digest, context)).encode()).hexdigest()[:32]
-            blank = self._blank(source, found, digest, content)
-            twin = known(content)
+            blank = self._blank(source, found, digest)
+            twin = known(blank.content_id)
             if twin is not None:
-                return Staged(_like(blank, twin), (), (), {}, is_twin=True)
+                return Staged(with_facts(blank, twin), (), (), {}, is_twin=True)
             constants = Constants(
                 blank.delivery_id, self._now, facts.producer, facts.not_before, facts.not_after
             )
@@ -183,7 +160,11 @@ class Stager:
                 totals = self._parser(source).parse(
                     stream, found.key, found.size_bytes, constants, writer.write
                 )
-                geo = self._protection.geo_version if has_addresses(family.record) else None
+                geo = (
+                    self._protection.geo_version
+                    if has_addresses(family_of(source.format).record)
+                    else None
+                )
                 return _staged(replace(blank, geo_version=geo), totals, writer)
             except RefusedError as err:
                 writer.discard()
@@ -200,7 +181,7 @@ class Stager:
             self._parsers.append(parsers[source.name])
         return parsers[source.name]
 
-    def _blank(self, source: Source, found: LandedObject, digest: str, content: str) -> Delivery:
+    def _blank(self, source: Source, found: LandedObject, digest: str) -> Delivery:
         facts = source.name_facts(found.key)
         family = family_of(source.format)
         return Delivery(
@@ -218,7 +199,7 @@ class Stager:
             verdict="passed",
             reason=None,
             other_delivery_id=None,
-            content_id=content,
+            content_id=content_id(source, found.key, digest),
             content_sha256=digest,
             parser_version=family.parser_version,
             period_start=facts.period_start,
@@ -235,33 +216,20 @@ class Stager:
         )
 
 
+def content_id(source: Source, key: str, sha256: str) -> str:
+    """Return what makes two objects the same content: feed, bytes, and what the name declares.
+
+    Not the parser: the same bytes again are no news after it changed. `weir replay` reads again.
+    """
+    facts = source.name_facts(key)
+    declared = (facts.period_start, facts.period_end, facts.producer)
+    return hashlib.sha256(repr((source.name, sha256, declared)).encode()).hexdigest()[:32]
+
+
 def _sha256(stream: BinaryIO) -> str:
     digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
     stream.seek(0)
     return digest
-
-
-def _like(blank: Delivery, twin: Delivery) -> Delivery:
-    """Return a delivery with what was read of another that has the same content."""
-    return replace(
-        blank,
-        lines=twin.lines,
-        accepted=twin.accepted,
-        rejected=twin.rejected,
-        header=twin.header,
-        blank=twin.blank,
-        event_time_min=twin.event_time_min,
-        event_time_max=twin.event_time_max,
-        lateness_s=_lateness(blank, twin.event_time_max),
-        hours=twin.hours,
-        unknown_fields=twin.unknown_fields,
-        geo_version=twin.geo_version,
-    )
-
-
-def _lateness(delivery: Delivery, latest: datetime | None) -> int | None:
-    due = delivery.period_end or latest
-    return int((delivery.last_modified - due).total_seconds()) if due else None
 
 
 def _refused(blank: Delivery, err: RefusedError) -> Delivery:
@@ -271,7 +239,7 @@ def _refused(blank: Delivery, err: RefusedError) -> Delivery:
 def _staged(blank: Delivery, totals: ParseTotals, writer: HourlyWriter) -> Staged:
     files = writer.close()
     hours = tuple(HourRows(f.hour, f.rows) for f in sorted(files, key=lambda f: f.hour))
-    delivery = replace(
+    found = replace(
         blank,
         lines=totals.lines,
         accepted=totals.accepted,
@@ -280,8 +248,8 @@ def _staged(blank: Delivery, totals: ParseTotals, writer: HourlyWriter) -> Stage
         blank=totals.blank,
         event_time_min=writer.event_min,
         event_time_max=writer.event_max,
-        lateness_s=_lateness(blank, writer.event_max),
         hours=hours,
         unknown_fields=tuple(sorted(totals.unknown_fields)),
     )
+    delivery = replace(found, lateness_s=lateness(blank, found))
     return Staged(delivery, files, tuple(totals.rejects), totals.reasons())

@@ -60,7 +60,8 @@ _HOURS = """
 select table_name, hour, sha256(string_agg(facts, chr(10) order by facts))[:24] as version
 from (
     select table_name, h.hour as hour,
-        concat_ws(' ', delivery_id, content_id, parser_version, h.rows, geo_version) as facts
+        concat_ws(' ', delivery_id, content_id, parser_version, h.rows, geo_version,
+            rows_id) as facts
     from (select * exclude (hours), unnest(hours) as h from ({current}) where state = 'loaded')
 )
 group by all

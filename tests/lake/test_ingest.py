@@ -205,16 +205,32 @@ def test_a_held_delivery_is_replaced_by_a_better_one(box, make):
     assert ids(box) == ["e-1", "e-2"]
 
 
-def test_a_release_of_what_is_gone_says_what_to_do_and_leaves_nothing(box, make):
+def test_a_release_of_what_is_gone_is_reported_and_changes_nothing(box, make):
     path = box.land(key_of(666), events(make, 1), T0)
     box.audit.refuse = "666"
     box.run(REC_EVENTS)
     (held,) = box.ledger()
     path.unlink()
     before = box.snapshots()
-    with pytest.raises(GoneError, match="put the object back"):
-        box.run(REC_EVENTS, released=[held])
+    report = box.run(REC_EVENTS, released=[held])
+    assert [(g.delivery_id, g.key) for g in report.gone] == [(held, key_of(666))]
     assert box.snapshots() == before
+    no_strays(box)
+
+
+def test_one_that_is_gone_does_not_stop_the_others(box, make):
+    """Of three releases one has lost its object: two go in, and what is new beside them."""
+    paths = [box.land(key_of(666 + n), events(make, n), T0) for n in range(3)]
+    box.audit.refuse = "66"
+    box.run(REC_EVENTS)
+    held = sorted(box.ledger())
+    paths[1].unlink()
+    box.land(key_of(1), events(make, 9), T0)
+    report = box.run(REC_EVENTS, released=held)
+    assert report.by_state == {"loaded": 3}
+    assert [g.key for g in report.gone] == [key_of(667)]
+    assert ids(box) == ["e-0", "e-2", "e-9"]
+    assert box.by_key()[key_of(667)] == ["held"]
     no_strays(box)
 
 
