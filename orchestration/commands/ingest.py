@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,20 +11,35 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lake.deliveries import Delivery, read_ledger
 from lake.ingest import Progress as IngestProgress
+from lake.outcome import CatalogError, in_plain_words
 from lake.records import BRONZE
 from lake.settings import load_settings
+from lake.settling import Gone
 from orchestration.commands.output import console, grouped, print_json, table
 from orchestration.operations import open_lake, run_ingest
 
 
 def run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
-    """Ingest all tables; 0 also when deliveries were held: that is what holding is for."""
+    """Ingest all tables; 0 also when deliveries were held: that is what holding is for.
+
+    1 where the catalog does not answer, or the object of a release is gone.
+    """
+    try:
+        with in_plain_words():
+            return _run(home, released, as_json=as_json)
+    except CatalogError as err:
+        console(stderr=True).print(str(err))
+        return 1
+
+
+def _run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
     settings = load_settings(home=home)
     out = console(stderr=True)
     ids = _released_ids(list(read_ledger(open_lake(settings)).values()), released)
     if ids is None:
         return 2
     changes: list[Delivery] = []
+    gone: list[Gone] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=out, transient=True, disable=as_json) as bar:
@@ -35,11 +51,13 @@ def run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
 
             report = run_ingest(settings, record, datetime.now(UTC), ids, show)
             changes += report.changes
+            gone += report.gone
     if as_json:
-        print_json({"changes": [_as_dict(d) for d in changes]})
+        print_json({"changes": [as_dict(d) for d in changes], "gone": [asdict(g) for g in gone]})
     else:
         _print(changes)
-    return 0
+        print_gone(gone)
+    return 1 if set(ids) & {g.delivery_id for g in gone} else 0
 
 
 def _released_ids(ledger: Sequence[Delivery], wanted: Sequence[str]) -> list[str] | None:
@@ -59,7 +77,8 @@ def _released_ids(ledger: Sequence[Delivery], wanted: Sequence[str]) -> list[str
     return ids
 
 
-def _as_dict(d: Delivery) -> dict[str, object]:
+def as_dict(d: Delivery) -> dict[str, object]:
+    """Return what JSON says of a delivery."""
     return {
         "delivery_id": d.delivery_id,
         "source": d.source,
@@ -91,6 +110,15 @@ def _print(changes: Sequence[Delivery]) -> None:
         if d.state in ("held", "rejected"):
             out.print(f"{d.state} {d.delivery_id} ", end="")
             out.print(table("", ("key", "reason"), [(d.key, d.reason)]))
+
+
+def print_gone(gone: Sequence[Gone]) -> None:
+    """Print the deliveries whose object is wanted and not in landing."""
+    if gone:
+        rows = [(g.delivery_id, g.source, g.key, g.reason) for g in gone]
+        out = console()
+        out.print(table("Not in landing", ("delivery", "source", "key", "found"), rows))
+        out.print("they stay as they are: put the objects back into landing, then run it again")
 
 
 _COUNTS = ("lines", "accepted", "rejected", "header", "blank")
