@@ -13,12 +13,17 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
+from pyiceberg.io import load_file_io
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
 from lake.records import RECORDS, Record
 from lake.settings import LakeSettings
+
+
+class LostCatalogError(RuntimeError):
+    """A catalog without a table whose history lies in the warehouse."""
 
 
 def open_catalog(settings: LakeSettings) -> Catalog:
@@ -52,11 +57,33 @@ def ensure_table(
     except (NoSuchTableError, NoSuchNamespaceError):
         ensure_namespace(catalog, identifier.split(".")[0])
     try:
+        _refuse_lost_history(catalog, identifier)
         return catalog.create_table(
             identifier, schema, partition_spec=spec, properties=properties or {}
         )
     except TableAlreadyExistsError:
         return catalog.load_table(identifier)
+
+
+def _refuse_lost_history(catalog: Catalog, identifier: str) -> None:
+    """Refuse to make a table where one with commits lies: it would be loaded all over again.
+
+    A table that was made and never written to has the first version of its metadata only.
+    """
+    from lake.maintenance.files import list_files
+
+    place = f"{str(catalog.properties['warehouse']).rstrip('/')}/{identifier.replace('.', '/')}"
+    io = load_file_io(properties=catalog.properties, location=place)
+    for found in list_files(io, f"{place}/metadata"):
+        if found.name.endswith(".metadata.json") and not found.name.startswith("00000-"):
+            if catalog.table_exists(identifier):
+                return  # somebody else has just made it and written to it
+            raise LostCatalogError(
+                f"the catalog has no table {identifier}, but its history lies at {place} "
+                f"({found.name}). Was the catalog lost, or is another one configured? `weir "
+                "maintain rebuild-catalog` finds the tables again; WEIR_CATALOG_URI names the "
+                "catalog. Nothing was changed."
+            )
 
 
 def table_of(catalog: Catalog, record: Record) -> Table:
@@ -91,5 +118,8 @@ def _with_new_columns(catalog: Catalog, table: Table, record: Record) -> Table:
 
 def ensure_all(catalog: Catalog) -> None:
     """Create every bronze and ops table that is missing."""
+    for record in RECORDS.values():
+        if not catalog.table_exists(record.identifier):
+            _refuse_lost_history(catalog, record.identifier)
     for record in RECORDS.values():
         table_of(catalog, record)

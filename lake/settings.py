@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lake.pseudonyms import Keyring
 
 PACKAGED_SOURCES = Path(__file__).parent / "sources"
+PACKAGED_POLICY = Path(__file__).parent / "maintenance" / "policy.yaml"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class LakeSettings:
     warehouse: Path
     catalog_uri: str
     sources: Path
+    #: the maintenance policy
+    policy: Path = PACKAGED_POLICY
 
     @property
     def serving_file(self) -> Path:
@@ -93,6 +96,7 @@ def load_settings(
         warehouse=Path(env.get("WEIR_WAREHOUSE") or where / "warehouse").absolute(),
         catalog_uri=env.get("WEIR_CATALOG_URI") or f"sqlite:///{where / 'catalog.db'}",
         sources=Path(env.get("WEIR_SOURCES") or PACKAGED_SOURCES).absolute(),
+        policy=Path(env.get("WEIR_MAINTENANCE") or PACKAGED_POLICY).absolute(),
     )
 
 

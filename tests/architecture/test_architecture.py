@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.crash import POINTS
+from lake.crash import MAINTENANCE_POINTS, POINTS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("lake", "analysis", "expectations", "orchestration", "simulator")
@@ -85,7 +85,7 @@ def test_every_crash_point_is_declared_and_used():
     table = ast.literal_eval(
         "{" + ",".join(re.findall(r'("\w+_committed")', commit.split("_CRASH_AFTER")[1])) + "}"
     )
-    assert used | table == set(POINTS)
+    assert used | table == {*POINTS, *MAINTENANCE_POINTS}
 
 
 @pytest.mark.parametrize("path", LAKE, ids=named)
