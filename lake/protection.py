@@ -36,7 +36,7 @@ class Protection:
 
     def lost(self, rows: pa.Table) -> npt.NDArray[np.bool_] | None:
         """Tell of each row whether it cannot be written: it has a user, its key is destroyed."""
-        if "user_key" not in rows.column_names or all(k.value for k in self.keyring.keys):
+        if "user_key" not in rows.column_names or self.keyring.is_whole:
             return None
         is_lost = self.keyring.is_lost(rows.column("event_time"))
         users = pc.is_valid(rows.column("user_key")).to_numpy()

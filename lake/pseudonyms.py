@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 #: RFC 2104 advises against keys shorter than the hash
 MIN_KEY_BYTES = 32
@@ -24,6 +28,31 @@ class KeyringError(ValueError):
     """Keys that cannot be used: says which epoch, what was expected, what was found; no value."""
 
 
+class Secret:
+    """Bytes that no repr, comparison, format or pickle shows."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        """Return the bytes: for hashing and for the file they are kept in."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not pickled: read the keys from the settings over there")
+
+
 @dataclass(frozen=True)
 class HmacKey:
     """The key of one epoch; never shown, logged, pickled or stored in a table.
@@ -33,11 +62,8 @@ class HmacKey:
     """
 
     epoch: str
-    value: bytes | None = field(repr=False)
+    value: Secret | None
     not_before: datetime | None = None
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a key is not pickled: read the keys from the settings over there")
 
 
 @dataclass(frozen=True)
@@ -68,7 +94,12 @@ class Keyring:
     @classmethod
     def of(cls, value: bytes, epoch: str = "1") -> Keyring:
         """Return a keyring of one epoch."""
-        return cls((HmacKey(epoch, value),))
+        return cls((HmacKey(epoch, Secret(value)),))
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether no key was destroyed."""
+        return all(k.value is not None for k in self.keys)
 
     @property
     def _starts(self) -> list[datetime]:
@@ -140,10 +171,7 @@ def _hmacs(users: Sequence[str | None], key: HmacKey) -> list[str | None]:
         if any(u is not None for u in users):
             raise KeyringError(f"epoch {key.epoch}: the key was destroyed, nothing can be hashed")
         return [None] * len(users)
-    block = key.value if len(key.value) <= _BLOCK else hashlib.sha256(key.value).digest()
-    block = block.ljust(_BLOCK, b"\0")
-    inner = hashlib.sha256(block.translate(_INNER))
-    outer = hashlib.sha256(block.translate(_OUTER))
+    inner, outer = _prepared(key.value)
     hashed: list[str | None] = []
     for user in users:
         if user is None:
@@ -156,6 +184,8 @@ def _hmacs(users: Sequence[str | None], key: HmacKey) -> list[str | None]:
     return hashed
 
 
-def shown(keys: Sequence[HmacKey]) -> list[tuple[str, datetime | None, bool]]:
-    """Return epoch, beginning and whether there is a key: all that may be shown."""
-    return [(k.epoch, k.not_before, k.value is not None) for k in keys]
+def _prepared(key: Secret) -> tuple[_Hash, _Hash]:
+    """Return the inner and the outer hash with the key in them."""
+    value = key.reveal()
+    block = (value if len(value) <= _BLOCK else hashlib.sha256(value).digest()).ljust(_BLOCK, b"\0")
+    return hashlib.sha256(block.translate(_INNER)), hashlib.sha256(block.translate(_OUTER))

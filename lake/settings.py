@@ -51,12 +51,33 @@ class LakeSettings:
         return self.home / "builds"
 
     def keyring(self) -> Keyring:
-        """Return the keys of user ids: WEIR_HMAC_KEY, else those kept under home."""
-        from lake.keyring import kept_keyring, key_of
-        from lake.pseudonyms import Keyring
+        """Return the keys of user ids, from where `keys_kept_in` says."""
+        from lake.keyring import KeyFile, key_of, read_keyring
+        from lake.pseudonyms import HmacKey, Keyring
 
-        given = os.environ.get("WEIR_HMAC_KEY")
-        return Keyring.of(key_of(given, "1", "WEIR_HMAC_KEY")) if given else kept_keyring(self.home)
+        one, several = os.environ.get("WEIR_HMAC_KEY"), os.environ.get("WEIR_HMAC_KEYS")
+        match self.keys_kept_in:
+            case "WEIR_HMAC_KEY":
+                return Keyring((HmacKey("1", key_of(one or "", "1", "WEIR_HMAC_KEY")),))
+            case "WEIR_HMAC_KEYS":
+                text = (several or "").strip()
+                if not text.startswith("["):
+                    text = Path(text).read_text(encoding="utf-8")
+                return read_keyring(text, "WEIR_HMAC_KEYS")
+        return KeyFile(self.home).read()
+
+    @property
+    def keys_kept_in(self) -> str | None:
+        """Return the variable the keys come from; None: a file under home.
+
+        WEIR_HMAC_KEY holds one key, WEIR_HMAC_KEYS several as JSON, or the path of such a file.
+        """
+        from lake.pseudonyms import KeyringError
+
+        given = [n for n in ("WEIR_HMAC_KEY", "WEIR_HMAC_KEYS") if os.environ.get(n)]
+        if len(given) > 1:
+            raise KeyringError("expected WEIR_HMAC_KEY or WEIR_HMAC_KEYS, found both. Unset one.")
+        return given[0] if given else None
 
     def protection(self) -> Protection:
         """Return keys and geo files (WEIR_GEOIP, several split as in PATH); raises their errors."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -116,6 +117,46 @@ def up(home: Dir = None) -> None:
     from orchestration.commands.up import run
 
     raise typer.Exit(run(home))
+
+
+keys = typer.Typer(help="Keys that user ids are hashed with, by epoch; values are never shown.")
+app.add_typer(keys, name="keys", no_args_is_help=True)
+
+
+@keys.command("list")
+def list_keys(home: Dir = None, json: Json = False) -> None:
+    """List the epochs: from when to when, and whether their key is there."""
+    from orchestration.commands.keys import list_keys
+
+    raise typer.Exit(list_keys(home, datetime.now(UTC), as_json=json))
+
+
+@keys.command()
+def rotate(
+    begins: Annotated[
+        str | None,
+        typer.Option("--from", help="First instant of the new epoch. Default: next UTC midnight."),
+    ] = None,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Give events from an instant on a new key; rows already written stay as they are."""
+    from orchestration.commands.keys import rotate
+
+    raise typer.Exit(rotate(home, begins, datetime.now(UTC), as_json=json))
+
+
+@keys.command()
+def destroy(
+    epoch: Annotated[str, typer.Argument(help="Epoch that has ended.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, for good.")] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Destroy the key of an epoch: its users can never be told again, late events are rejected."""
+    from orchestration.commands.keys import destroy
+
+    raise typer.Exit(destroy(home, epoch, datetime.now(UTC), is_sure=yes, as_json=json))
 
 
 if __name__ == "__main__":

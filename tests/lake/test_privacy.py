@@ -141,17 +141,17 @@ def test_the_key_is_made_once_and_is_private(tmp_path):
     settings = load_settings({}, home=tmp_path / "home")
     first = settings.keyring().keys[0]
     assert load_settings({}, home=tmp_path / "home").keyring().keys[0].value == first.value
-    path = tmp_path / "home/secrets/hmac_key"
+    path = tmp_path / "home/secrets/hmac_keys.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert len(first.value) == 64
-    assert [p.name for p in path.parent.iterdir()] == ["hmac_key"]
+    assert len(first.value.reveal()) == 64
+    assert [p.name for p in path.parent.iterdir()] == ["hmac_keys.json"]
 
 
 def test_a_key_that_is_given_counts_and_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setenv("WEIR_HMAC_KEY", SECRET)
     settings = load_settings({}, home=tmp_path / "home")
-    assert settings.keyring().keys[0].value == SECRET.encode()
+    assert settings.keyring().keys[0].value.reveal() == SECRET.encode()
     assert not (tmp_path / "home").exists()
 
 
