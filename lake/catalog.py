@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pyiceberg.catalog import Catalog
@@ -17,9 +19,13 @@ from pyiceberg.io import load_file_io
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
+from lake.locations import S3Location, sqlite_file
 from lake.records import RECORDS, Record
 from lake.settings import LakeSettings
+
+_ATTEMPTS_TO_MAKE = 5
 
 
 class LostCatalogError(RuntimeError):
@@ -27,21 +33,65 @@ class LostCatalogError(RuntimeError):
 
 
 def open_catalog(settings: LakeSettings) -> Catalog:
-    """Return the catalog; SQLite by default, PostgreSQL by its URL."""
-    if settings.catalog_uri.startswith("sqlite:///"):
-        Path(settings.catalog_uri.removeprefix("sqlite:///")).parent.mkdir(
-            parents=True, exist_ok=True
-        )
-    settings.warehouse.mkdir(parents=True, exist_ok=True)
-    return SqlCatalog("weir", uri=settings.catalog_uri, warehouse=settings.warehouse.as_uri())
+    """Return the catalog: SQLite by default, PostgreSQL or a REST catalog by its address."""
+    properties = {**files_of(settings), **settings.catalog_options}
+    if _is_rest(settings):
+        from pyiceberg.catalog.rest import RestCatalog
+
+        return RestCatalog("weir", uri=settings.catalog_uri, **properties)
+    file = sqlite_file(settings.catalog_uri)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(settings.warehouse, Path):
+        settings.warehouse.mkdir(parents=True, exist_ok=True)
+    properties["warehouse"] = warehouse_uri(settings)
+    return _made_once(settings.catalog_uri, properties)
+
+
+def _made_once(uri: str, properties: Mapping[str, str]) -> SqlCatalog:
+    """Open a SQL catalog; of several that make its tables at once, the others try again."""
+    for attempt in range(_ATTEMPTS_TO_MAKE):
+        try:
+            return SqlCatalog("weir", uri=uri, pool_pre_ping="true", **properties)
+        except (IntegrityError, ProgrammingError, OperationalError) as err:
+            made_by_another = "already exists" in str(err) or isinstance(err, IntegrityError)
+            if not made_by_another or attempt == _ATTEMPTS_TO_MAKE - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def files_of(settings: LakeSettings) -> dict[str, str]:
+    """Return pyiceberg's properties for the warehouse's files; none for a folder."""
+    if not isinstance(settings.warehouse, S3Location) and not _is_rest(settings):
+        return {}
+    access = settings.s3
+    given = {
+        "s3.endpoint": access.endpoint,
+        "s3.region": access.region or ("us-east-1" if access.endpoint else None),
+        "s3.access-key-id": access.access_key_id,
+        "s3.secret-access-key": access.secret_access_key,
+        "s3.session-token": access.session_token,
+        "s3.force-virtual-addressing": str(access.is_virtual).lower(),
+        "s3.retry-strategy-impl": "lake.warehouse_files.warehouse_retries",
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _is_rest(settings: LakeSettings) -> bool:
+    return settings.catalog_uri.startswith(("http://", "https://"))
+
+
+def warehouse_uri(settings: LakeSettings) -> str:
+    """Return where tables are put, as Iceberg names files: nothing in it is percent-encoded."""
+    if isinstance(settings.warehouse, Path):
+        return f"file://{settings.warehouse}"
+    return settings.warehouse.uri
 
 
 def ensure_namespace(catalog: Catalog, namespace: str) -> None:
     """Create a namespace unless it is there."""
-    try:
+    with suppress(NamespaceAlreadyExistsError, IntegrityError):  # the latter: another made it now
         catalog.create_namespace(namespace)
-    except NamespaceAlreadyExistsError:
-        return
 
 
 def ensure_table(

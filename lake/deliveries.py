@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from lake.catalog import table_of
-from lake.reads import relation_sql
+from lake.reads import connect, relation_sql
 from lake.records import DELIVERIES
 
 State = Literal["held", "loaded", "replaced", "duplicate", "rejected"]
@@ -206,8 +205,7 @@ qualify row_number() over (partition by delivery_id order by change_no desc, cha
 def read_ledger(catalog: Catalog) -> dict[str, Delivery]:
     """Return the current row of every delivery, by id."""
     table = table_of(catalog, DELIVERIES)
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(table) as connection:
         rows = connection.sql(CURRENT.format(history=relation_sql(table))).to_arrow_table()
     return deliveries_of(rows)
 

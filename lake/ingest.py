@@ -20,6 +20,7 @@ from lake.deliveries import Delivery
 from lake.formats import family_of
 from lake.landing import LandedObject, Landing
 from lake.ledger import Ledger
+from lake.offers import new_objects
 from lake.plan import with_verdict
 from lake.protection import Protection
 from lake.records import DELIVERIES, Record
@@ -46,13 +47,15 @@ class IngestReport:
     """What one ingest did: changes of the ledger, and what the audit said.
 
     gone: deliveries whose rows are wanted (released, or the only copy left of their content) and
-    whose object is not in landing any more; they stay as they are.
+    whose object is not in landing any more; they stay as they are. vanished: keys that were
+    listed and then not there as that version; the next listing takes up whatever is there now.
     """
 
     changes: tuple[Delivery, ...]
     results: tuple[CheckResult, ...]
     completed_batches: int
     gone: tuple[Gone, ...] = ()
+    vanished: tuple[str, ...] = ()
 
     @property
     def by_state(self) -> dict[str, int]:
@@ -112,12 +115,19 @@ class Ingest:
     _changes: list[Delivery] = field(default_factory=list)
     _results: list[CheckResult] = field(default_factory=list)
     _gone: dict[str, Gone] = field(default_factory=dict)
+    _vanished: list[str] = field(default_factory=list)
 
-    def run(self, released: Iterable[str] = ()) -> IngestReport:
-        """Ingest everything new; released: held deliveries that go in whatever the audit said."""
+    def run(
+        self, released: Iterable[str] = (), hinted: Sequence[str] | None = None
+    ) -> IngestReport:
+        """Ingest everything new; released: held deliveries that go in whatever the audit said.
+
+        hinted: keys to look up instead of listing landing; what they do not name, and what was
+        not there yet, is left to the next listing.
+        """
         completed = complete_pending(self.catalog)
         mine = sources_of(self.sources, self.record)
-        new = self._unknown(mine)
+        new = new_objects(self.landing, mine.values(), table_of(self.catalog, DELIVERIES), hinted)
         crashpoint("listed")
         total, done, lines = len(new), 0, 0
         for batch in batches(new):
@@ -127,19 +137,12 @@ class Ingest:
         # also without anything new: heals what a race or a release left to do
         self._batch(mine, [], frozenset(released))
         return IngestReport(
-            tuple(self._changes), tuple(self._results), completed, tuple(self._gone.values())
+            tuple(self._changes),
+            tuple(self._results),
+            completed,
+            tuple(self._gone.values()),
+            tuple(self._vanished),
         )
-
-    def _unknown(self, mine: Mapping[str, Source]) -> list[tuple[Source, LandedObject]]:
-        """List landing and keep what the ledger does not know, oldest first."""
-        found = {
-            o.delivery_id(source.name): (source, o)
-            for source in mine.values()
-            for o in self.landing.list(source.landing.prefix, source.landing.suffix)
-        }
-        with Ledger(table_of(self.catalog, DELIVERIES)) as ledger:
-            new = [found[i] for i in ledger.unknown(list(found))]
-        return sorted(new, key=lambda pair: (pair[1].last_modified, pair[1].key))
 
     def _batch(self, mine: Mapping[str, Source], objects: Objects, released: frozenset[str]) -> int:
         """Stage, judge and commit one batch; return the lines read."""
@@ -151,6 +154,7 @@ class Ingest:
             ) as stager,
         ):
             staged = stager.stage_all(objects, ledger.passed)
+            self._vanished += [o.key for o in stager.vanished]
             try:
                 crashpoint("staged")
                 report = judge(self.audit, staged)

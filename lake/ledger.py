@@ -11,14 +11,13 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyiceberg.table import Table
 
 from lake.deliveries import CURRENT, Delivery, deliveries_of
-from lake.reads import relation_sql
+from lake.reads import connect, relation_sql
 
 #: key and content of every row that hangs together with what is in `members`, history included
 _GROW = """
@@ -41,8 +40,7 @@ class Ledger:
 
     def __init__(self, history: Table | pa.Table) -> None:
         self._lock = threading.Lock()
-        self._connection = duckdb.connect()
-        self._connection.execute("set TimeZone = 'UTC'")
+        self._connection = connect(history if isinstance(history, Table) else None)
         if isinstance(history, pa.Table):
             self._connection.register("history", history)
         else:

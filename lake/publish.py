@@ -26,7 +26,7 @@ from lake.catalog import ensure_table
 from lake.commit import append_rows
 from lake.crash import crashpoint
 from lake.marts import MARTS, Mart, Unit, marts_of
-from lake.reads import quote_identifier, relation_sql
+from lake.reads import connect, quote_identifier, relation_sql
 from lake.records import REFRESHES
 from lake.releases import Release, last_release, release, served_release, write_serving
 from lake.versions import Family, Stale
@@ -63,8 +63,7 @@ def publish_partitions(
     published rows in every mart of the family.
     """
     written: dict[str, int] = {}
-    with duckdb.connect(str(build_file), read_only=True) as build:
-        build.execute("set TimeZone = 'UTC'")
+    with connect(catalog, build_file, read_only=True) as build:
         for i, mart in enumerate(marts_of(family)):
             written[mart.gold] = _publish_mart(catalog, build, mart, passed, refresh_id)
             if i == 0:

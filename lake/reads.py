@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -66,6 +67,37 @@ class Pin:
 
     identifier: str
     snapshot_id: int | None
+
+
+def connect(
+    lake: Catalog | Table | None,
+    database: Path | None = None,
+    *,
+    read_only: bool = False,
+    config: Mapping[str, str] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB, in UTC, so that it can read the files of the lake wherever they are.
+
+    The one way to do so: a plain duckdb.connect() cannot open a file in S3. lake: a catalog or a
+    table of it; None where no file is read. database: a DuckDB file; None is one in memory.
+    """
+    connection = duckdb.connect(
+        str(database) if database else ":memory:", read_only=read_only, config=dict(config or {})
+    )
+    connection.execute("set TimeZone = 'UTC'")
+    if lake is not None:
+        show_files(connection, lake)
+    return connection
+
+
+def show_files(connection: duckdb.DuckDBPyConnection, lake: Catalog | Table) -> None:
+    """Let a connection that somebody else opened read the files of a catalog's tables."""
+    properties = lake.io.properties if hasattr(lake, "io") else lake.properties
+    given = {k: v for k, v in properties.items() if k.startswith("s3.")}
+    if given and not connection.filesystem_is_registered("s3"):
+        from lake.warehouse_files import s3_files  # a folder needs no fsspec
+
+        connection.register_filesystem(s3_files(frozenset(given.items())))
 
 
 def quote_identifier(name: str) -> str:

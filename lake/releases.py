@@ -18,7 +18,7 @@ from pyiceberg.exceptions import CommitFailedException, ValidationException
 from lake.catalog import table_of
 from lake.crash import crashpoint
 from lake.marts import MARTS
-from lake.reads import create_views, pins_of, quote_literal, relation_sql
+from lake.reads import connect, create_views, pins_of, quote_literal, relation_sql
 from lake.records import RELEASES
 
 
@@ -35,8 +35,7 @@ class Release:
 def last_release(catalog: Catalog) -> Release | None:
     """Return the newest release."""
     history = relation_sql(table_of(catalog, RELEASES))
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(catalog) as connection:
         rows = connection.execute(
             f"select release_no, released_at, refresh_id, marts from ({history}) "
             "order by release_no desc limit 1"
@@ -96,8 +95,7 @@ def write_serving(catalog: Catalog, serving_file: Path, shown: Release) -> None:
     serving_file.parent.mkdir(parents=True, exist_ok=True)
     beside = serving_file.with_name(f".{serving_file.name}.{shown.release_no}")
     beside.unlink(missing_ok=True)
-    with duckdb.connect(str(beside)) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(catalog, beside) as connection:
         create_views(connection, catalog, [m.gold for m in MARTS], shown.marts)
         connection.execute("create schema weir")
         values = ", ".join(

@@ -7,9 +7,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lake.locations import (
+    Location,
+    LocationError,
+    S3Access,
+    S3Location,
+    catalog_uri_of,
+    location_of,
+    s3_access,
+    sqlite_uri,
+    warehouse_of,
+)
 
 if TYPE_CHECKING:
     from lake.protection import Protection
@@ -17,23 +29,45 @@ if TYPE_CHECKING:
 
 PACKAGED_SOURCES = Path(__file__).parent / "sources"
 PACKAGED_POLICY = Path(__file__).parent / "maintenance" / "policy.yaml"
+#: of a REST catalog: variable -> property of pyiceberg
+_CATALOG_OPTIONS = {
+    "WEIR_CATALOG_WAREHOUSE": "warehouse",
+    "WEIR_CATALOG_CREDENTIAL": "credential",
+    "WEIR_CATALOG_TOKEN": "token",
+    "WEIR_CATALOG_OAUTH2_URI": "oauth2-server-uri",
+    "WEIR_CATALOG_SCOPE": "scope",
+}
 
 
 @dataclass(frozen=True)
 class LakeSettings:
-    """Paths and addresses of one installation.
+    """Paths, addresses and access of one installation.
 
-    home: private state (catalog, build file, Dagster's storage). landing: the user's own folder,
-    only read. warehouse: data files of all tables. sources: folder of source files.
+    home: private state (catalog, build file, Dagster's storage). landing: the user's own folder
+    or S3 prefix, only read. warehouse: data files of all tables. sources: folder of source files.
+    s3: access to the warehouse; landing_s3: to landing. catalog_options: further properties of a
+    REST catalog, as pyiceberg names them.
     """
 
     home: Path
-    landing: Path
-    warehouse: Path
-    catalog_uri: str
+    landing: Location
+    warehouse: Location
+    catalog_uri: str = field(repr=False)  # may hold a password
     sources: Path
     #: the maintenance policy
     policy: Path = PACKAGED_POLICY
+    s3: S3Access = field(default_factory=S3Access)
+    landing_s3: S3Access = field(default_factory=S3Access)
+    catalog_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def landing_folder(self) -> Path:
+        """Return landing as a folder, for what writes into it: the demo and tests."""
+        if isinstance(self.landing, S3Location):
+            raise LocationError(
+                f"landing is {self.landing}; expected a folder here. Unset WEIR_LANDING."
+            )
+        return self.landing
 
     @property
     def serving_file(self) -> Path:
@@ -111,14 +145,45 @@ def load_settings(
     named = env.get("WEIR_HOME")
     where = home or (Path(named) if named else default_home or project_home(Path.cwd()))
     where = where.absolute()
+    catalog_uri = env.get("WEIR_CATALOG_URI")
     return LakeSettings(
         home=where,
-        landing=Path(env.get("WEIR_LANDING") or where / "landing").absolute(),
-        warehouse=Path(env.get("WEIR_WAREHOUSE") or where / "warehouse").absolute(),
-        catalog_uri=env.get("WEIR_CATALOG_URI") or f"sqlite:///{where / 'catalog.db'}",
+        landing=location_of(env.get("WEIR_LANDING") or str(where / "landing"), "WEIR_LANDING"),
+        warehouse=warehouse_of(
+            env.get("WEIR_WAREHOUSE") or str(where / "warehouse"), "WEIR_WAREHOUSE"
+        ),
+        catalog_uri=catalog_uri_of(catalog_uri)
+        if catalog_uri
+        else sqlite_uri(where / "catalog.db"),
         sources=Path(env.get("WEIR_SOURCES") or PACKAGED_SOURCES).absolute(),
         policy=Path(env.get("WEIR_MAINTENANCE") or PACKAGED_POLICY).absolute(),
+        s3=s3_access(env),
+        landing_s3=s3_access(env, landing=True),
+        catalog_options={
+            option: value for name, option in _CATALOG_OPTIONS.items() if (value := env.get(name))
+        },
     )
+
+
+def storage_environment(settings: LakeSettings) -> dict[str, str]:
+    """Return the variables from which a child process reads the same places and accesses."""
+    made = {
+        "WEIR_LANDING": str(settings.landing),
+        "WEIR_WAREHOUSE": str(settings.warehouse),
+        "WEIR_CATALOG_URI": settings.catalog_uri,
+        **{n: settings.catalog_options.get(o, "") for n, o in _CATALOG_OPTIONS.items()},
+    }
+    for prefix, access in (("WEIR_S3_", settings.s3), ("WEIR_LANDING_S3_", settings.landing_s3)):
+        made |= {
+            f"{prefix}ENDPOINT": access.endpoint or "",
+            f"{prefix}REGION": access.region or "",
+            f"{prefix}ACCESS_KEY_ID": access.access_key_id or "",
+            f"{prefix}SECRET_ACCESS_KEY": access.secret_access_key or "",
+            f"{prefix}SESSION_TOKEN": access.session_token or "",
+            f"{prefix}ADDRESSING": access.addressing,
+            f"{prefix}ETAG_IS_MD5": str(access.etag_is_md5).lower(),
+        }
+    return made
 
 
 def crash_at() -> str | None:

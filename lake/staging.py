@@ -7,6 +7,7 @@ sweep; a verdict that holds the delivery deletes its files at once.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -27,6 +28,8 @@ from lake.rejects import RejectedLine
 from lake.source import Source
 from lake.totals import ParseTotals
 from lake.writing import HourlyWriter, StagedFile, delete_files
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ class Stager:
         self._workers = workers
         self._local = threading.local()
         self._parsers: list[Parser] = []
+        #: listed, but not there (any more) as that version when it was read
+        self.vanished: list[LandedObject] = []
 
     def __enter__(self) -> Stager:
         return self
@@ -138,7 +143,9 @@ class Stager:
     ) -> Staged | None:
         try:
             return self.stage(source, found, known)
-        except GoneError:
+        except GoneError as err:
+            _LOG.warning("%s; whatever is there now is taken up by the next listing", err)
+            self.vanished.append(found)
             return None
 
     def stage(
@@ -149,6 +156,10 @@ class Stager:
         with self._landing.open(found) as stream:
             digest = _sha256(stream)
             blank = self._blank(source, found, digest)
+            try:
+                stream.require_intact()
+            except RefusedError as err:
+                return Staged(_refused(blank, err), (), (), {})
             twin = known(blank.content_id)
             if twin is not None:
                 return Staged(with_facts(blank, twin), (), (), {}, is_twin=True)

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-import duckdb
 from pyiceberg.catalog import Catalog
 
 from lake.catalog import table_of
 from lake.ledger import Ledger
-from lake.reads import relation_sql
+from lake.reads import connect, relation_sql
 from lake.records import CDN_REQUESTS, REC_EVENTS, REFRESHES
 
 Family = Literal["delivery", "engagement", "billing"]
@@ -110,8 +109,7 @@ def stale(current: Mapping[Partition, str], refreshes: Refreshes, family: Family
 def read_refreshes(catalog: Catalog) -> Refreshes:
     """Read ops.refreshes."""
     history = relation_sql(table_of(catalog, REFRESHES))
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(catalog) as connection:
         published = connection.execute(
             "select family, partition_start, max_by(input_version, refreshed_at) "
             f"from ({history}) where outcome = 'published' group by all"

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
-import duckdb
 from pyiceberg.catalog import Catalog
 
 from lake.audit import AuditReport, check_results_table
@@ -13,7 +12,7 @@ from lake.commit import append_rows
 from lake.formats import family_of
 from lake.ledger import Ledger
 from lake.publish import MARTS, last_release
-from lake.reads import relation_sql
+from lake.reads import connect, relation_sql
 from lake.records import CHECK_RESULTS, DELIVERIES, Record
 from lake.source import Source
 from orchestration.assets.ingest import asset_key
@@ -38,8 +37,7 @@ def newest_hours(catalog: Catalog) -> dict[str, datetime | None]:
     """Return the start of the newest released hour of each hourly mart; None: never released."""
     shown = last_release(catalog)
     newest: dict[str, datetime | None] = {m.gold: None for m in MARTS if m.unit == "hour"}
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(catalog) as connection:
         for mart in MARTS:
             if mart.unit == "hour" and shown is not None and mart.gold in shown.marts:
                 relation = relation_sql(catalog.load_table(mart.gold), shown.marts[mart.gold])

@@ -9,7 +9,8 @@ from pyiceberg.catalog import Catalog
 
 from lake.catalog import ensure_all, open_catalog
 from lake.ingest import Ingest, IngestReport, Progress
-from lake.landing import FolderLanding, Landing
+from lake.landing import open_landing
+from lake.reads import connect
 from lake.records import BRONZE, Record
 from lake.settings import LakeSettings
 from lake.source import Source, load_sources
@@ -20,11 +21,6 @@ def open_lake(settings: LakeSettings) -> Catalog:
     catalog = open_catalog(settings)
     ensure_all(catalog)
     return catalog
-
-
-def open_landing(settings: LakeSettings) -> Landing:
-    """Open landing."""
-    return FolderLanding(settings.landing)
 
 
 def feeds(settings: LakeSettings) -> Mapping[str, Source]:
@@ -49,7 +45,7 @@ def run_ingest(
         landing=open_landing(settings),
         sources=feeds(settings),
         record=record,
-        audit=delivery_audit(fields),
+        audit=delivery_audit(fields, connect=lambda: connect(catalog)),
         protection=settings.protection(),
         now=now,
         progress=progress,

@@ -12,11 +12,11 @@ from packaging.version import Version, parse
 from pyiceberg.catalog import Catalog
 
 from lake.ingest import IngestReport
-from lake.landing import Landing
+from lake.landing import Landing, open_landing
 from lake.records import Record
 from lake.settings import LakeSettings, load_settings
 from lake.source import Source
-from orchestration.operations import feeds, open_lake, open_landing, run_ingest
+from orchestration.operations import feeds, open_lake, run_ingest
 
 
 class Clock(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from lake.catalog import table_of
-from lake.ledger import Ledger
+from lake.offers import new_objects
 from lake.records import DELIVERIES
 from lake.versions import MAX_ATTEMPTS, Family, Stale, digest
 from orchestration.jobs import FAMILIES, INGEST, refresh_job_name
@@ -136,14 +136,10 @@ def ingest_request(
     context: dg.SensorEvaluationContext, lake: Lake
 ) -> dg.RunRequest | dg.SkipReason:
     """Return an ingest when landing holds a version that the ledger does not know."""
-    landing = lake.landing()
-    found = [
-        o.delivery_id(source.name)
-        for source in lake.sources().values()
-        for o in landing.list(source.landing.prefix, source.landing.suffix)
-    ]
-    with Ledger(table_of(lake.catalog(), DELIVERIES)) as ledger:
-        new = ledger.unknown(found)
+    offered = new_objects(
+        lake.landing(), lake.sources().values(), table_of(lake.catalog(), DELIVERIES)
+    )
+    new = {found.delivery_id(source.name) for source, found in offered}
     if not new:
         return dg.SkipReason("no new delivery in landing")
     work = digest(new)

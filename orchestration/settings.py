@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lake.settings import LakeSettings
+from lake.settings import LakeSettings, storage_environment
 
 PROJECT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT / "dbt_project"
@@ -56,9 +56,7 @@ def process_environment(settings: LakeSettings, **more: str) -> dict[str, str]:
     return {
         **os.environ,
         "WEIR_HOME": str(settings.home),
-        "WEIR_LANDING": str(settings.landing),
-        "WEIR_WAREHOUSE": str(settings.warehouse),
-        "WEIR_CATALOG_URI": settings.catalog_uri,
+        **storage_environment(settings),
         "WEIR_SOURCES": str(settings.sources),
         "WEIR_BUILD_FILE": str(settings.build_file),
         "DAGSTER_HOME": str(dagster_home(settings.home)),

@@ -6,6 +6,7 @@ Nothing of them is started for other tests.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import secrets
@@ -18,12 +19,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import pytest
 
@@ -64,7 +66,9 @@ class S3Server:
             region_name=self.region,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
-            config=Config(s3={"addressing_style": "path"}),
+            config=Config(
+                s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
+            ),
         )
 
     def new_bucket(self, name: str = "weir") -> str:
@@ -137,7 +141,7 @@ def _command(folder: Path, ports: dict[str, int], access_key: str, secret_key: s
         "s3.port.lance": 0,
         "master.volumeSizeLimitMB": 128,
         "master.telemetry": "false",
-        "volume.max": 60,
+        "volume.max": 2000,  # a bucket takes volumes of its own
         **ports,
     }
     return [
@@ -167,6 +171,7 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
             cwd=folder,
             stdout=log,
             stderr=log,
+            env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
             start_new_session=True,
         )
     at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
@@ -211,6 +216,37 @@ def s3_server() -> Iterator[S3Server]:
     """Return an S3 server of this worker; take a bucket of your own with new_bucket()."""
     with _folder("s3") as folder, running_s3(folder) as server:
         yield server
+
+
+def _proxy_module() -> ModuleType:
+    path = Path(__file__).parent / "faults" / "s3_proxy.py"
+    spec = importlib.util.spec_from_file_location("weir_tests_s3_proxy", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def running_proxy() -> Callable[[str], Any]:
+    """Return a context manager: address of a server -> a proxy in front of it (faults/s3_proxy)."""
+    return cast("Callable[[str], Any]", _proxy_module().running_proxy)
+
+
+@pytest.fixture(scope="session")
+def _s3_proxy(s3_server: S3Server, running_proxy: Callable[[str], Any]) -> Iterator[Any]:
+    with running_proxy(s3_server.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def s3_proxy(_s3_proxy: Any) -> Iterator[Any]:
+    """Return a proxy in front of s3_server, without faults yet: see tests/faults/s3_proxy.py."""
+    _s3_proxy.clear()
+    yield _s3_proxy
+    _s3_proxy.clear()
 
 
 @pytest.fixture(scope="session")

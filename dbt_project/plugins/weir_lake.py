@@ -41,7 +41,7 @@ from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 from weir_prices import PriceContractError, Tier, load_contracts
 
 from lake.catalog import open_catalog
-from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql
+from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql, show_files
 from lake.records import BRONZE
 from lake.settings import load_settings
 
@@ -101,6 +101,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             return
         conn.execute("SET TimeZone = 'UTC'")
         catalog = open_catalog(self._settings)
+        show_files(conn, catalog)
         try:
             show_lake(conn, catalog, self._plan)
         finally:

@@ -108,10 +108,10 @@ def _run(settings: LakeSettings, seed: int, hours: int, lines: int) -> DemoResul
     )
     plan.write_truth(settings.home / "truth")
     driver = _Driver(settings, steps)
-    first = plan.deliver(settings.landing, None, plan.on_time_until)
+    first = plan.deliver(settings.landing_folder, None, plan.on_time_until)
     steps.say(f"landed on time: {first.files} files, {first.lines:,} lines")
     driver.drain()
-    later = plan.deliver(settings.landing, plan.on_time_until, plan.last_arrival_at)
+    later = plan.deliver(settings.landing_folder, plan.on_time_until, plan.last_arrival_at)
     steps.say(f"landed late, again or changed: {later.files} files, {later.lines:,} lines")
     driver.drain()
     steps.say("the same again")
@@ -188,17 +188,14 @@ def _collect(
     repeat: tuple[int, int],
     began: float,
 ) -> DemoResult:
-    import duckdb
-
     from lake.publish import MARTS, last_release
-    from lake.reads import create_views
+    from lake.reads import connect, create_views
     from lake.records import RECORDS
     from orchestration.operations import open_lake
 
     catalog = open_lake(settings)
     shown = last_release(catalog)
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(catalog) as connection:
         create_views(connection, catalog, RECORDS)
         create_views(connection, catalog, [m.gold for m in MARTS], shown.marts if shown else {})
         truth = Truth(connection, settings.home / "truth")

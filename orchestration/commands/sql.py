@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from lake.publish import MARTS, last_release
+from lake.reads import connect as open_duckdb
 from lake.reads import create_views, quote_literal
 from lake.records import RECORDS
 from lake.settings import LakeSettings, load_settings
@@ -36,22 +37,21 @@ class QueryError(Exception):
 def connect(settings: LakeSettings) -> duckdb.DuckDBPyConnection:
     """Return a hardened in-memory connection with the views of the lake."""
     catalog = open_lake(settings)
-    connection = duckdb.connect(
+    connection = open_duckdb(
+        catalog,
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
-        }
+        },
     )
-    connection.execute("set TimeZone = 'UTC'")
     connection.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
     connection.execute("set temp_directory = ''")
     shown = last_release(catalog)
     create_views(connection, catalog, RECORDS)
     create_views(connection, catalog, [m.gold for m in MARTS], shown.marts if shown else {})
-    connection.execute(
-        f"set allowed_directories = [{quote_literal(str(settings.warehouse) + '/')}]"
-    )
+    inside = quote_literal(f"{settings.warehouse}/")
+    connection.execute(f"set allowed_directories = [{inside}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
     return connection
