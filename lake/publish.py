@@ -206,8 +206,7 @@ def _iceberg_ranges(mart: Mart, starts: Sequence[datetime]) -> BooleanExpression
 
 
 def _in_partitions(mart: Mart, rows: pa.Table, starts: Sequence[datetime]) -> pa.Table:
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(None) as connection:
         connection.register("new_rows", rows)
         return connection.sql(
             f"select * from new_rows where {_sql_ranges(mart, starts)}"

@@ -11,14 +11,13 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import duckdb
 from pyiceberg.expressions import EqualTo, In
 from pyiceberg.table import Table
 
 from lake.commit import Handles
 from lake.deliveries import Delivery, with_facts
 from lake.plan import Amendment
-from lake.reads import files_sql, quote_literal, relation_sql
+from lake.reads import connect, files_sql, quote_literal, relation_sql
 from lake.rejects import RejectedLine
 from lake.staging import Staged
 
@@ -117,8 +116,7 @@ def rows_differ(bronze: Table, delivery_id: str, uris: Sequence[str]) -> str | N
     """
     old = relation_sql(bronze, row_filter=EqualTo("delivery_id", delivery_id))
     new = files_sql(bronze.schema().fields, uris)
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(bronze) as connection:
         connection.execute(
             f"create view o as select * exclude ({_UNSTABLE}) from ({old}) "
             f"where delivery_id = {quote_literal(delivery_id)}"

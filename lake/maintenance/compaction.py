@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
@@ -27,7 +26,7 @@ from lake.batches import carried
 from lake.crash import crashpoint
 from lake.datafiles import describe_files
 from lake.maintenance.policy import TablePolicy
-from lake.reads import files_sql, quote_identifier
+from lake.reads import connect, files_sql, quote_identifier
 from lake.writing import bounded_columns, delete_files, writer_options
 
 MAINTENANCE_KEY = "weir.maintenance"
@@ -146,8 +145,7 @@ def _rewrite(table: Table, sources: tuple[DataFile, ...], policy: TablePolicy) -
     schema = arrow_schema(table.schema())
     results: list[str] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="weir-") as spill, duckdb.connect() as connection:
-            connection.execute("set TimeZone = 'UTC'")
+        with tempfile.TemporaryDirectory(prefix="weir-") as spill, connect(table) as connection:
             connection.execute(f"set memory_limit = '{_MEMORY}'")
             connection.execute("set temp_directory = ?", [spill])
             relation = files_sql(table.schema().fields, (f.file_path for f in sources))

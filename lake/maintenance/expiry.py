@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
@@ -19,7 +18,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from lake.catalog import table_of
 from lake.crash import crashpoint
 from lake.maintenance.policy import TablePolicy
-from lake.reads import relation_sql
+from lake.reads import connect, relation_sql
 from lake.records import RELEASES
 from lake.releases import served_release
 
@@ -99,8 +98,7 @@ def pins_of_releases(
     Those of the newest release, of the one that the serving file shows, and of every release that
     was superseded less than the grace ago.
     """
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(catalog) as connection:
         rows = connection.execute(
             "select release_no, lead(released_at) over (order by release_no), marts "
             f"from ({relation_sql(table_of(catalog, RELEASES))})"

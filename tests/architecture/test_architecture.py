@@ -88,6 +88,28 @@ def test_every_crash_point_is_declared_and_used():
     assert used | table == {*POINTS, *MAINTENANCE_POINTS}
 
 
+#: what opens no file of the lake: the parser, audits of the build file, a file to look at
+OWN_DUCKDB = {
+    "dbt_project/plugins/weir_lake.py",
+    "expectations/profiles.py",
+    "expectations/runner.py",
+    "lake/engine.py",
+    "lake/reads.py",
+    "lake/releases.py",
+}
+
+
+def test_duckdb_over_lake_files_is_opened_in_one_place():
+    plugins = sorted((ROOT / "dbt_project" / "plugins").glob("*.py"))
+    users = {
+        named(path)
+        for path in [*PIPELINE, *plugins]
+        for text, _ in calls(path)
+        if text == "duckdb.connect" and not named(path).startswith("simulator/")
+    }
+    assert users == OWN_DUCKDB
+
+
 @pytest.mark.parametrize("path", LAKE, ids=named)
 def test_files_and_functions_of_the_lake_are_short(path):
     text = path.read_text()
