@@ -190,7 +190,12 @@ def same_facts(one: Delivery, other: Delivery) -> bool:
 
 
 def lateness(d: Delivery, read: Delivery) -> int | None:
-    """Return how long after its period, or its latest event, an object arrived, seconds."""
+    """Return how long after its period, or its latest event, an object arrived, seconds.
+
+    None for an object that was refused.
+    """
+    if read.lines is None:
+        return None
     due = read.period_end or read.event_time_max
     return int((d.last_modified - due).total_seconds()) if due else None
 
@@ -208,6 +213,18 @@ def read_ledger(catalog: Catalog) -> dict[str, Delivery]:
     with connect(table) as connection:
         rows = connection.sql(CURRENT.format(history=relation_sql(table))).to_arrow_table()
     return deliveries_of(rows)
+
+
+def history_of(catalog: Catalog, delivery_id: str) -> list[Delivery]:
+    """Return every change of a delivery, in order."""
+    table = table_of(catalog, DELIVERIES)
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        rows = connection.sql(
+            f"select * from ({relation_sql(table)}) where delivery_id = $1 order by change_no",
+            params=[delivery_id],
+        ).to_arrow_table()
+    return [d for i in range(rows.num_rows) for d in deliveries_of(rows.slice(i, 1)).values()]
 
 
 def deliveries_of(rows: pa.Table) -> dict[str, Delivery]:

@@ -15,7 +15,7 @@ from pyiceberg.expressions import EqualTo, In
 from pyiceberg.table import Table
 
 from lake.commit import Handles
-from lake.deliveries import Delivery, with_facts
+from lake.deliveries import Delivery, same_facts, with_facts
 from lake.plan import Amendment
 from lake.reads import connect, files_sql, quote_literal, relation_sql
 from lake.rejects import RejectedLine
@@ -69,12 +69,13 @@ class Readings:
             if d.source == read.source and d.content_id == read.content_id:
                 contents.setdefault(d.delivery_id, d.content_id)
         members = {i: ledger[i] for i in contents if i in ledger}
-        if any(d.is_loaded and i != reading.carrier for i, d in members.items()):
+        carrier = members.get(reading.carrier)
+        is_here = carrier is not None and carrier.is_loaded
+        if not is_here and any(d.is_loaded for d in members.values()):
             return Amendment()  # another worker gave the rows to another name: the next run sees
         new = {i: self._judged(replace(d, content_id=contents[i]), read)
                for i, d in members.items()}  # fmt: skip
         swapped: frozenset[str] = frozenset()
-        carrier = members.get(reading.carrier)
         if carrier is not None and carrier.is_loaded:
             digest = self._rows_differ(handles.bronze, carrier, reading.staged)
             if digest is not None:
@@ -96,8 +97,8 @@ class Readings:
         new = with_facts(d, read)
         if d.verdict == "released" and read.verdict != "rejected":
             return new
-        if d.verdict == read.verdict:  # the same again: its words stay
-            return new
+        if d.verdict == read.verdict and same_facts(d, new):
+            return new  # the same again: its words stay
         return replace(new, verdict=read.verdict, reason=read.reason)
 
     def _rows_differ(self, bronze: Table, d: Delivery, staged: Staged) -> str | None:

@@ -59,7 +59,8 @@ class Settler:
     gone: dict[str, Gone] = field(default_factory=dict)
     _staged: dict[str, Staged] = field(default_factory=dict)
     _judged: tuple[CheckResult, ...] = ()
-    _unanswered: dict[str, list[Delivery]] = field(default_factory=dict)
+    _unanswered: dict[str, tuple[list[Delivery], list[str]]] = field(default_factory=dict)
+    _in_bronze: set[str] = field(default_factory=set)
     _may_delete: bool = True
 
     def settle(
@@ -116,10 +117,10 @@ class Settler:
             self._may_delete = not self._unanswered
             return True
         except UNSURE:
-            self._unanswered[batch] = rows
+            self._unanswered[batch] = rows, manifest.loaded
             raise
         self._may_delete = not self._unanswered
-        self._committed(rows)
+        self._committed(rows, manifest.loaded)
         return True
 
     def _plan(self, handles: Handles, released: frozenset[str]) -> tuple[Plan, dict[str, Delivery]]:
@@ -193,8 +194,9 @@ class Settler:
         rejects = reject_rows(plan, self._staged, ledger, batch, self.now)
         if rejects.num_rows:
             files[REJECTS.identifier] = [write_data_file(handles.rejects, rejects, batch)]
-        if self._judged:
-            checks = check_results_table(self._judged, batch, self.now)
+        checked = self._results_of(rows)
+        if checked:
+            checks = check_results_table(checked, batch, self.now)
             files[CHECK_RESULTS.identifier] = [
                 write_data_file(handles.check_results, checks, batch)
             ]
@@ -210,18 +212,24 @@ class Settler:
 
     def _take_answers(self, ledger: Mapping[str, Delivery]) -> None:
         """Count what an unanswered commit turns out to have done."""
-        for batch, rows in list(self._unanswered.items()):
+        for batch, (rows, loaded) in list(self._unanswered.items()):
             if any(r.delivery_id in ledger and ledger[r.delivery_id].batch_id == batch
                    for r in rows):  # fmt: skip
                 del self._unanswered[batch]
-                self._committed(rows)
+                self._committed(rows, loaded)
 
-    def _committed(self, rows: Sequence[Delivery]) -> None:
+    def _committed(self, rows: Sequence[Delivery], loaded: Sequence[str]) -> None:
+        checked = self._results_of(rows)
         self.changes += rows
-        self.results += self._judged
-        self._judged = ()
+        self.results += checked
+        self._in_bronze.update(loaded)
+        self._judged = tuple(r for r in self._judged if r not in checked)
+
+    def _results_of(self, rows: Sequence[Delivery]) -> list[CheckResult]:
+        """Return what the audit said of these deliveries, as far as it is not committed yet."""
+        ids = {d.delivery_id for d in rows}
+        return [r for r in self._judged if r.subject in ids]
 
     def _not_loaded(self) -> Iterable[Staged]:
         """Return what was not committed: nobody else can reference its files."""
-        loaded = {c.delivery_id for c in self.changes if c.state == "loaded"}
-        return [s for i, s in self._staged.items() if i not in loaded]
+        return [s for i, s in self._staged.items() if i not in self._in_bronze]

@@ -62,6 +62,53 @@ def release(
 
 
 @app.command()
+def replay(
+    source: Annotated[list[str] | None, typer.Option(help="Of these feeds only.")] = None,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Why lines were rejected, or the word before the colon of why a "
+            "delivery is held or refused."
+        ),
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="held, rejected (refused whole) or loaded. Default: held, rejected, and "
+            "loaded ones with rejected lines."
+        ),
+    ] = None,
+    delivery: Annotated[list[str] | None, typer.Option(help="Id or its beginning.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="With events at or after this instant (ISO, UTC).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="With events before this instant.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    fewer: Annotated[
+        bool, typer.Option("--fewer", help="Also where fewer lines than are loaded would parse.")
+    ] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Read deliveries again after a fix: a parser, a source file, caps, keys, geo files.
+
+    What now parses moves, in one transaction a batch; what reads the same is left alone.
+    """
+    from lake.selection import Selection
+    from orchestration.commands.replay import instant, run
+
+    try:
+        span = instant(since), instant(until)
+    except ValueError as err:
+        raise typer.BadParameter(f"{err}; expected e.g. 2026-11-16T10:00") from err
+    wanted = Selection(
+        frozenset(source or ()), frozenset(reason or ()), frozenset(state or ()),
+        frozenset(delivery or ()), *span,
+    )  # fmt: skip
+    raise typer.Exit(run(home, wanted, is_dry=dry_run, takes_fewer=fewer, as_json=json))
+
+
+@app.command()
 def refresh(home: Dir = None, json: Json = False) -> None:
     """Do at once what the sensors would: ingest, then refresh exactly what is stale."""
     from orchestration.commands.refresh import run
@@ -71,13 +118,18 @@ def refresh(home: Dir = None, json: Json = False) -> None:
 
 @app.command()
 def status(
+    delivery: Annotated[
+        str | None, typer.Argument(help="Show the history of this delivery: id or its beginning.")
+    ] = None,
     held: Annotated[bool, typer.Option("--held", help="List held and rejected only.")] = False,
     home: Dir = None,
     json: Json = False,
 ) -> None:
     """Say what is in, what is held and why, what is stale, and what readers see."""
-    from orchestration.commands.status import run
+    from orchestration.commands.status import run, show
 
+    if delivery is not None:
+        raise typer.Exit(show(home, delivery, as_json=json))
     raise typer.Exit(run(home, held=held, as_json=json))
 
 

@@ -12,6 +12,8 @@ from lake.ingest import Ingest, IngestReport, Progress
 from lake.landing import open_landing
 from lake.reads import connect
 from lake.records import BRONZE, Record
+from lake.replay import Replay, ReplayReport
+from lake.selection import Selection
 from lake.settings import LakeSettings
 from lake.source import Source, load_sources
 
@@ -50,3 +52,31 @@ def run_ingest(
         now=now,
         progress=progress,
     ).run(released)
+
+
+def run_replay(
+    settings: LakeSettings,
+    record: Record,
+    now: datetime,
+    selection: Selection,
+    *,
+    is_dry: bool = False,
+    takes_fewer: bool = False,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> ReplayReport:
+    """Read selected deliveries of one bronze table again, judged by the delivery suites."""
+    from expectations.runner import delivery_audit
+
+    catalog = open_lake(settings)
+    fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in BRONZE}
+    return Replay(
+        catalog=catalog,
+        landing=open_landing(settings),
+        sources=feeds(settings),
+        record=record,
+        audit=delivery_audit(fields),
+        protection=settings.protection(),
+        now=now,
+        takes_fewer=takes_fewer,
+        progress=progress,
+    ).run(selection, is_dry=is_dry)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from lake.deliveries import Delivery, read_ledger
+from lake.deliveries import Delivery, history_of, read_ledger
 from lake.publish import last_release
 from lake.settings import load_settings
 from lake.versions import Family
@@ -74,6 +75,48 @@ def run(home: Path | None, *, held: bool, as_json: bool) -> int:
     return 0
 
 
+def show(home: Path | None, text: str, *, as_json: bool) -> int:
+    """Print the facts and the history of one delivery; 2 where the id names none or several."""
+    catalog = open_lake(load_settings(home=home))
+    ledger = read_ledger(catalog)
+    found = [d for i, d in sorted(ledger.items()) if i.startswith(text)]
+    if len(found) != 1:
+        names = ", ".join(f"{d.delivery_id} ({d.state})" for d in found[:5]) or "none"
+        console(stderr=True).print(
+            f"{text!r}: expected the beginning of one delivery's id, found {names}. "
+            "`weir sql` over ops.deliveries lists them all."
+        )
+        return 2
+    d = found[0]
+    history = history_of(catalog, d.delivery_id)
+    facts = {
+        name: value
+        for name, value in asdict(d).items()
+        if name not in ("change_no", "changed_at", "batch_id")
+    }
+    if as_json:
+        print_json({**facts, "history": [_change(h) for h in history]})
+        return 0
+    out = console()
+    shown = {**facts, "hours": ", ".join(f"{iso(h.hour)} ({grouped(h.rows)})" for h in d.hours)}
+    shown["unknown_fields"] = ", ".join(d.unknown_fields)
+    out.print(table("Delivery", ("", "now"), shown.items()))
+    columns = ("change", "at", "state", "accepted", "rejected", "parser", "reason", "other")
+    rows = [
+        (h.change_no, h.changed_at, h.state, h.accepted, h.rejected, h.parser_version, h.reason,
+         h.other_delivery_id)
+        for h in history
+    ]  # fmt: skip
+    out.print(table("History", columns, rows, (0, 3, 4)))
+    return 0
+
+
+def _change(d: Delivery) -> dict[str, object]:
+    names = ("change_no", "changed_at", "batch_id", "state", "verdict", "reason",
+             "other_delivery_id", "parser_version", *_COUNTS)  # fmt: skip
+    return {name: getattr(d, name) for name in names}
+
+
 def _states(deliveries: Sequence[Delivery]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for d in deliveries:
@@ -101,6 +144,6 @@ def _print_held(found: Sequence[Delivery], as_json: bool) -> int:
         return 0
     rows = [(d.delivery_id, d.state, d.source, d.key, d.reason) for d in found]
     out.print(table("Held and rejected", ("delivery", "state", "source", "key", "reason"), rows))
-    out.print("held: weir release <delivery>, or let the vendor send it again. "
-              "rejected: it is read again when the object changes.")  # fmt: skip
+    out.print("held: weir release <delivery>, or let the vendor send it again. rejected: it is "
+              "read again when the object changes. Both after a fix: weir replay.")  # fmt: skip
     return 0
