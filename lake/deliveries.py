@@ -218,8 +218,7 @@ def read_ledger(catalog: Catalog) -> dict[str, Delivery]:
 def history_of(catalog: Catalog, delivery_id: str) -> list[Delivery]:
     """Return every change of a delivery, in order."""
     table = table_of(catalog, DELIVERIES)
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with connect(table) as connection:
         rows = connection.sql(
             f"select * from ({relation_sql(table)}) where delivery_id = $1 order by change_no",
             params=[delivery_id],

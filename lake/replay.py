@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-import duckdb
 from pyiceberg.catalog import Catalog
 
 from lake.audit import DeliveryAudit
@@ -26,7 +25,7 @@ from lake.landing import LandedObject, Landing
 from lake.plan import with_verdict
 from lake.protection import Protection
 from lake.readings import Reading
-from lake.reads import relation_sql
+from lake.reads import connect, relation_sql
 from lake.records import REJECTS, Record
 from lake.selection import Group, Selection, groups_of
 from lake.settling import Settler
@@ -112,8 +111,9 @@ class Replay:
 
     def _line_reasons(self) -> dict[str, frozenset[str]]:
         """Return why lines were rejected, by content."""
-        with duckdb.connect() as connection:
-            rows = relation_sql(table_of(self.catalog, REJECTS))
+        table = table_of(self.catalog, REJECTS)
+        with connect(table) as connection:
+            rows = relation_sql(table)
             found = connection.execute(
                 f"select delivery_id, list(distinct reason) from ({rows}) group by all"
             ).fetchall()
