@@ -56,6 +56,7 @@ class Parser:
         self.source = source
         self.family = family
         self._protection = protection
+        self._allow = source.privacy.query_allow
         self._projection = Projection(source, family)
         self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
@@ -230,7 +231,7 @@ class Parser:
     def _finish(self, table: pa.Table, constants: Constants) -> pa.Table:
         """Protect whom the rows name, add the constants, bring all into the record's schema."""
         n = table.num_rows
-        table = self._protection.apply(table) if self._protection else as_logged(table)
+        table = self._protection.apply(table, self._allow) if self._protection else as_logged(table)
         fixed: dict[str, object] = {
             "source": self.source.name,
             "delivery_id": constants.delivery_id,

@@ -5,6 +5,7 @@ Works on Arrow, after the typed read: what it costs grows with the distinct valu
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from lake.addresses import cut_list, protect, versions_of
 from lake.geo import Geo
 from lake.pseudonyms import Keyring, pseudonyms
 from lake.records import Record
+from lake.urls import clean
 
 #: why a line is rejected whose user id no key is left for
 KEY_DESTROYED = "key_destroyed"
@@ -43,10 +45,13 @@ class Protection:
         lost: npt.NDArray[np.bool_] = np.logical_and(is_lost, users)
         return lost
 
-    def apply(self, rows: pa.Table) -> pa.Table:
-        """Return rows as they may be written; their columns are those of the typed read."""
+    def apply(self, rows: pa.Table, allow: Collection[str]) -> pa.Table:
+        """Return rows as they may be written; their columns are those of the typed read.
+
+        allow: names of URL parameters that may be kept.
+        """
         if "client_ip" in rows.column_names:
-            rows = self._addresses(rows)
+            rows = clean(self._addresses(rows), allow)
         if "user_key" in rows.column_names:
             users, event_time = rows.column("user_key"), rows.column("event_time")
             keys, epochs = pseudonyms(users, event_time, self.keyring)

@@ -8,7 +8,6 @@ from simulator.board import IncidentReport
 from simulator.plan import Delivered, Plan, simulate
 from simulator.rating import Tariff, load_tariffs, rate
 from simulator.scenario import ALL_INCIDENTS, Incident, Scenario
-from simulator.world import write_address_plan
 
 __all__ = [
     "ALL_INCIDENTS",
@@ -21,5 +20,4 @@ __all__ = [
     "load_tariffs",
     "rate",
     "simulate",
-    "write_address_plan",
 ]

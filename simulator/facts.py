@@ -19,7 +19,7 @@ from simulator.events import CLICK, IMPRESSION, LIKE, PLAY, SCENES, valid_plays
 from simulator.files import World
 from simulator.outcomes import ABORTED, ERROR, GONE, HEAD, HIT, REVALIDATED, STALE, STATUS, SYNTH
 from simulator.traffic import Requests
-from simulator.world import CDNS, CLOUDFRONT, CUSTOMERS, POPS
+from simulator.world import CDNS, CLOUDFRONT, CUSTOMERS, ISPS, POPS
 
 _SECOND_US = 1_000_000
 
@@ -61,6 +61,7 @@ def request_facts(world: World, delivered: Delivered) -> pa.Table:
     eligible = (rows.method <= HEAD) & (rows.cache != ERROR) & (rows.cache != SYNTH)
     hit = eligible & np.isin(rows.cache, (HIT, STALE, REVALIDATED))
     customer = world.sessions.customer[rows.session]
+    isp = world.sessions.audience.isp[world.sessions.user[rows.session]]
     columns: dict[str, IntArray | BoolArray] = {
         "requests_generated": np.ones(len(rows), dtype=np.bool_),
         "requests_delivered": arrived,
@@ -81,6 +82,8 @@ def request_facts(world: World, delivered: Delivered) -> pa.Table:
             "cdn": names(rows.cdn, CDNS),
             "pop": names(rows.pop, [pop.name for pop in POPS]),
             "customer": names(customer, [one.slug for one in CUSTOMERS]),
+            "country": names(isp, [one.country for one in ISPS]),
+            "asn": np.asarray([one.asn for one in ISPS])[isp],
             "ttfb_ms": rows.ttfb_ms,
             "is_timed": (status // 100 == 2) & ~left & arrived,
             **{name: _narrow(column) for name, column in columns.items()},

@@ -17,6 +17,7 @@ from simulator.audience import make_sessions
 from simulator.board import Arrival, Board, IncidentReport
 from simulator.events import make_events
 from simulator.files import World, build_files
+from simulator.geo import write_geo
 from simulator.incidents import apply_incidents, plan_silence
 from simulator.rating import Tariff
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
@@ -80,6 +81,10 @@ class Plan:
             lines=sum(one.counts.physical for one in due if one.counts is not None),
             bytes=sum(len(one.data) for one in due),
         )
+
+    def write_geo(self, directory: Path) -> list[Path]:
+        """Write the address plan as geo files (.mmdb); return their paths."""
+        return write_geo(directory, self.scenario.start)
 
     def write_truth(self, directory: Path) -> None:
         """Write the truth ledger: Parquet tables and truth.json."""

@@ -58,6 +58,7 @@ class Ledger:
     traffic_5m: pa.Table
     qos_hourly: pa.Table
     ttfb: pa.Table
+    places_hourly: pa.Table
     engagement_hourly: pa.Table
     usage_monthly: pa.Table
     bills: pa.Table
@@ -74,6 +75,7 @@ def make_ledger(world: World, arrivals: Sequence[Arrival], tariffs: Sequence[Tar
         traffic_5m=_traffic_table(requests),
         qos_hourly=_qos_table(requests),
         ttfb=_ttfb_table(requests),
+        places_hourly=_places_table(requests),
         engagement_hourly=_engagement_table(event_facts(world, delivered)),
         usage_monthly=usage,
         bills=_bills_table(_bills(usage, tariffs)),
@@ -151,6 +153,14 @@ def _qos_table(requests: pa.Table) -> pa.Table:
     ]
     table = _sum_by(_with_slot(requests, "hour", _HOUR_US), ["hour", "cdn"], [*sources, *measures])
     table = table.rename_columns(["hour", "cdn", "requests", "bytes", *measures])
+    return table.filter(pc.field("requests") > 0)
+
+
+def _places_table(requests: pa.Table) -> pa.Table:
+    """Add up delivered viewer traffic by hour, CDN, country and network (AS number)."""
+    keys, sources = ["hour", "cdn", "country", "asn"], ["requests_delivered", "bytes_delivered"]
+    table = _sum_by(_with_slot(requests, "hour", _HOUR_US), keys, sources)
+    table = table.rename_columns([*keys, "requests", "bytes"])
     return table.filter(pc.field("requests") > 0)
 
 

@@ -7,10 +7,8 @@ benchmarks, so that no line points at a real network.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from pathlib import Path
 
 CLOUDFRONT, CLOUDFLARE = 0, 1
 CDNS = ("cloudfront", "cloudflare")
@@ -214,13 +212,3 @@ VOD_TITLES = 300
 PRODUCERS = ("feed-a", "feed-b", "feed-c")
 # The producer that the silent_producer incident mutes.
 SILENT_PRODUCER = 1
-
-
-def write_address_plan(path: Path) -> None:
-    """Write the networks as CSV (`prefix,asn,country,isp`), for enrichment of bare addresses."""
-    with path.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(("prefix", "asn", "country", "isp"))
-        for isp in ISPS:
-            for prefix in (isp.v4, isp.v6):
-                writer.writerow((prefix, isp.asn, isp.country, isp.name))

@@ -7,6 +7,7 @@ last the same again, to show that nothing happens.
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sys
@@ -46,6 +47,7 @@ class DemoResult:
     checks_by_layer: list[dict[str, Any]]
     qos: list[dict[str, Any]]
     engagement: list[dict[str, Any]]
+    places: list[dict[str, Any]]
     duplicates: list[dict[str, Any]]
     release_no: int
     seconds: float
@@ -67,13 +69,16 @@ def run(seed: int, hours: int, lines: int, home: Path | None, *, as_json: bool) 
     """Run the demo; 0 when every difference is 0."""
     from orchestration.commands.output import print_json
     from orchestration.commands.summary import as_document, show
+    from simulator.geo import GEO_FILES
 
     settings = load_settings(home=home or load_settings().home / "demo")
     if not _empty(settings.home):
         return 2
     with exported(settings, WEIR_LANDING=str(settings.home / "landing"),
                   WEIR_WAREHOUSE=str(settings.home / "warehouse"),
-                  WEIR_CATALOG_URI=f"sqlite:///{settings.home / 'catalog.db'}"):  # fmt: skip
+                  WEIR_CATALOG_URI=f"sqlite:///{settings.home / 'catalog.db'}",
+                  WEIR_GEOIP=os.pathsep.join(str(settings.home / "geo" / n) for n in GEO_FILES),
+                  ):  # fmt: skip
         result = _run(load_settings(home=settings.home), seed, hours, lines)
     if as_json:
         print_json(as_document(result))
@@ -107,6 +112,7 @@ def _run(settings: LakeSettings, seed: int, hours: int, lines: int) -> DemoResul
         load_tariffs(price_contracts()),
     )
     plan.write_truth(settings.home / "truth")
+    plan.write_geo(settings.home / "geo")
     driver = _Driver(settings, steps)
     first = plan.deliver(settings.landing_folder, None, plan.on_time_until)
     steps.say(f"landed on time: {first.files} files, {first.lines:,} lines")
@@ -218,6 +224,7 @@ def _collect(
             checks_by_layer=rows(_CHECKS),
             qos=rows(_QOS),
             engagement=rows(_ENGAGEMENT),
+            places=rows(_PLACES),
             duplicates=rows(_DUPLICATES),
             release_no=shown.release_no if shown else 0,
             seconds=time.monotonic() - began,
@@ -276,6 +283,12 @@ select customer, sum(impressions) as impressions, sum(clicks) as clicks,
     sum(clicks) / sum(impressions) as ctr, sum(plays) as plays, sum(valid_plays) as valid_plays,
     sum(watch_ms) / 3600000 as watch_hours
 from gold.engagement_hourly group by 1 order by 1
+"""
+_PLACES = """
+select coalesce(country, 'unknown') as country, count(distinct asn) as networks,
+    sum(requests) as requests, sum(bytes) as bytes,
+    sum(requests) / sum(sum(requests)) over () as share
+from places group by 1 order by requests desc, country
 """
 _DUPLICATES = """
 select source, rows - distinct_rows as duplicate_rows from (

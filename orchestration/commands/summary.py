@@ -42,6 +42,7 @@ def as_document(result: DemoResult) -> dict[str, Any]:
         "expectations": result.checks_by_layer,
         "qos": result.qos,
         "engagement": result.engagement,
+        "places": result.places,
         "runs": [vars(r) for r in result.runs],
         "repeat": {"runs": result.repeat_runs, "snapshots": result.repeat_snapshots},
         "release_no": result.release_no,
@@ -159,6 +160,19 @@ def _numbers(result: DemoResult) -> None:
                 for r in result.engagement
             ],
             range(1, 7),
+        )
+    )  # fmt: skip
+    out.print(
+        table(
+            "Viewers by country, found in geo files before addresses were cut (CloudFront's lines "
+            "carry neither country nor network)",
+            ("country", "networks", "requests", "GB", "share"),
+            [
+                (r["country"], grouped(int(r["networks"])), grouped(int(r["requests"])),
+                 f"{r['bytes'] / 1e9:,.1f}", f"{r['share']:.1%}")
+                for r in result.places
+            ],
+            range(1, 5),
         )
     )  # fmt: skip
 

@@ -29,6 +29,17 @@ _QOS = (
 )  # fmt: skip
 _ENGAGEMENT = ("impressions", "clicks", "plays", "valid_plays", "watch_ms", "likes")
 
+_PLACES = """
+create view places as
+select hour, cdn, country, asn, count(*) as requests, sum(bytes) as bytes
+from (
+    select any_value(cdn) as cdn, any_value(country) as country, any_value(asn) as asn,
+        any_value(bytes_out_total) as bytes, date_trunc('hour', any_value(event_time)) as hour
+    from bronze.cdn_requests where is_viewer group by row_key
+)
+group by all
+"""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -91,6 +102,7 @@ class Truth:
             "create view latest as select * from ops.deliveries "
             "qualify row_number() over (partition by delivery_id order by change_no desc) = 1"
         )
+        connection.execute(_PLACES)
 
     def checks(self) -> list[Check]:
         """Return every exact comparison."""
@@ -99,6 +111,7 @@ class Truth:
             *self._traffic(),
             *self._qos(),
             *self._engagement(),
+            *self._places(),
             *self._usage(),
             *self._bills(),
         ]
@@ -186,6 +199,21 @@ class Truth:
         )
         wrong = [Check("engagement", "all", "hour cells that differ", int(row[0][0]), 0)]
         return wrong + _compare("engagement", list(_ENGAGEMENT), pipeline, truth)
+
+    def _places(self) -> list[Check]:
+        """Compare where viewers are, in bronze: each row once, worker sub-requests left out."""
+        cells = self._rows(
+            "select coalesce(p.cdn, t.cdn), count(*) filter (where "
+            "coalesce(p.requests, 0) <> coalesce(t.requests, 0) "
+            "or coalesce(p.bytes, 0) <> coalesce(t.bytes, 0)) from places p full join "
+            "truth_places_hourly t on (p.hour, p.cdn) = (t.hour, t.cdn) and p.country is not "
+            "distinct from t.country and p.asn is not distinct from t.asn group by 1 order by 1"
+        )
+        wrong = [Check("places", c, "hour cells that differ", int(n), 0) for c, n in cells]
+        sums = "select coalesce(country, 'unknown'), sum(requests) from"
+        pipeline = self._by(f"{sums} places group by 1")
+        truth = self._by(f"{sums} truth_places_hourly group by 1")
+        return wrong + _compare("places", ["requests"], pipeline, truth)
 
     def _usage(self) -> list[Check]:
         pipeline = self._by(

@@ -88,7 +88,9 @@ class Weir:
     @contextmanager
     def running(self) -> Iterator[dg.DagsterInstance]:
         home = self.settings.home
-        with exported(self.settings), quiet(home), local_instance(home) as instance:
+        geo = os.pathsep.join(str(path) for path in sorted((home / "geo").glob("*.mmdb")))
+        known = exported(self.settings, WEIR_GEOIP=geo)
+        with known, quiet(home), local_instance(home) as instance:
             yield instance
 
     @contextmanager
@@ -159,6 +161,7 @@ class Undisturbed:
 def _make_undisturbed(home: Path) -> dict[str, Any]:
     weir, plan = make_weir(home), make_plan()
     plan.write_truth(home / "truth")
+    plan.write_geo(home / "geo")
     plan.deliver(weir.settings.landing, None, plan.on_time_until)
     first = weir.drain()
     before = weir.versions()

@@ -37,7 +37,7 @@ def test_every_figure_is_the_truth_of_what_was_delivered(truth: Truth) -> None:
 
     assert {c.name: c.difference for c in checks if c.difference != 0} == {}
     groups = {c.group for c in checks}
-    assert groups == {"lines", "traffic", "qos", "engagement", "usage", "bill"}
+    assert groups == {"lines", "traffic", "qos", "engagement", "usage", "bill", "places"}
     assert sum(c.truth != 0 for c in checks) > len(checks) / 2
 
 

@@ -26,6 +26,8 @@ CANARIES = {
     "cookie": "canary-cookie-31337",
     "unheard of": "canary-unknown-31337",
     "rejected": "canary-rejected-31337",
+    "signature": "canary-signature-31337",
+    "password": "canary-password-31337",
 }
 SECRET = "canary-key-31337-canary-key-31337"
 
@@ -35,14 +37,18 @@ def dirty(lake_at, make, tmp_path_factory):
     """A lake that was given every canary, in good lines and in bad ones."""
     box = lake_at(tmp_path_factory.mktemp("dirty"))
     token, c = "?v=1&token=" + CANARIES["token"], CANARIES
+    signed = c["signature"]
     cf = {
-        "cs-uri-query": token[1:],
-        "cs(Referer)": f"https://play.example/{token}#{c['token']}",
+        "cs-uri-query": f"{token[1:]}&Policy={signed}&Signature={signed}&Key-Pair-Id={signed}"
+        f"&CMCD=nor%253D%2522x.ts%253Fsig%253D{signed}%2522,sid%253D%2522s%253F{signed}%2522",
+        "cs-uri-stem": f"/hdnts=exp=1~acl=/*~hmac={signed}/a.ts;token={signed}",
+        "cs(Referer)": f"https://u:{c['password']}@play.example/hdntl%253D{signed}{token}#{signed}",
         "cs(Cookie)": f"session={c['cookie']}",
     }
     flare = {
-        "ClientRequestURI": "/a.ts" + token,
-        "ClientRequestReferer": "https://play.example/" + token,
+        "ClientRequestURI": f"/ks/{signed}/a.ts{token}&verify={signed};x-amz-signature={signed}",
+        "ClientRequestPath": f"/ks/{signed}/https:/u:{c['password']}@h/a.ts",
+        "ClientRequestReferer": f"https://{c['password']}@play.example/a%3Fsig={signed}{token}",
         "Cookies": {"session": c["cookie"]},
         "Unheard": c["unheard of"],
     }

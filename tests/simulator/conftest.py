@@ -13,12 +13,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator import ALL_INCIDENTS, Incident, Plan, Scenario, Tariff, simulate
+from simulator.world import ISPS
 
 START = datetime(2026, 11, 16, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -111,6 +113,13 @@ def quality(row: dict[str, Any]) -> dict[str, int]:
     }
 
 
+def home_of(address: str) -> tuple[str, int]:
+    """Return country and network of a client, by going through the plan."""
+    where = ip_address(address)
+    (isp,) = [one for one in ISPS if where in one.v4 or where in one.v6]
+    return isp.country, isp.asn
+
+
 def engagement(row: dict[str, Any]) -> dict[str, int]:
     kind, watch, length = row["event_type"], row["watch_ms"], row["item_duration_ms"]
     valid = kind == "play" and (watch >= length if length <= 7_000 else watch > 7_000)
@@ -148,6 +157,12 @@ class Recount:
     def qos(self) -> Sums:
         return sum_up(
             ((floored(row["at"], 60), row["cdn"]), quality(row)) for row in self.requests.values()
+        )
+
+    def places(self) -> Sums:
+        return sum_up(
+            ((floored(row["at"], 60), row["cdn"], *home_of(row["address"])), quality(row))
+            for row in self.requests.values()
         )
 
     def usage(self) -> Sums:
@@ -227,6 +242,7 @@ def read_cloudfront(line: str) -> tuple[tuple[Any, ...], datetime, dict[str, Any
         "at": at,
         "cdn": "cloudfront",
         "pop": col[2],
+        "address": col[4],
         "host": col[15],
         "bytes": int(col[3]),
         "status": status,
@@ -251,6 +267,7 @@ def read_cloudflare(line: str) -> tuple[tuple[Any, ...], datetime, dict[str, Any
         "at": EPOCH + timedelta(microseconds=start_ns // 1_000),
         "cdn": "cloudflare",
         "pop": one["EdgeColoCode"],
+        "address": one["ClientIP"],
         "host": one["ClientRequestHost"],
         "bytes": one["EdgeResponseBytes"],
         "status": one["EdgeResponseStatus"],

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+import maxminddb
 import pytest
 
-from simulator import Incident, Plan, Scenario, simulate, write_address_plan
+from simulator import Incident, Plan, Scenario, simulate
 from simulator.cloudfront import FIELDS
+from simulator.geo import GEO_FILES
 
 RunWith = Callable[..., Plan]
 
@@ -168,16 +168,17 @@ def test_deliveries_of_adjoining_spans_add_up(run_with: RunWith, tmp_path: Path)
     assert one.bytes + two.bytes == whole.bytes
 
 
-def test_the_address_plan_covers_every_client(quiet: Any, tmp_path: Path) -> None:
-    write_address_plan(tmp_path / "plan.csv")
-    with (tmp_path / "plan.csv").open(encoding="utf-8") as text:
-        rows = list(csv.DictReader(text))
-    networks = {ip_network(row["prefix"]): row for row in rows}
+def test_the_geo_files_say_where_every_client_is(quiet: Any, tmp_path: Path) -> None:
+    paths = quiet.plan.write_geo(tmp_path / "geo")
+    assert [p.name for p in paths] == list(GEO_FILES)
+    country, network = (maxminddb.open_database(path) for path in paths)
     for line in rows_of(quiet, "cloudflare"):
         one = json.loads(line)
-        home = [plan for net, plan in networks.items() if ip_address(one["ClientIP"]) in net]
-        assert [int(plan["asn"]) for plan in home] == [one["ClientASN"]]
-        assert home[0]["country"].lower() == one["ClientCountry"]
+        assert country.get(one["ClientIP"])["country"]["iso_code"].lower() == one["ClientCountry"]
+        assert network.get(one["ClientIP"])["autonomous_system_number"] == one["ClientASN"]
+    assert country.get("203.0.113.9") is None
+    again = quiet.plan.write_geo(tmp_path / "again")
+    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in paths]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 
 from simulator.events import PLAY, valid_plays
 from simulator.facts import delivered_rows, request_facts
+from simulator.world import ISPS
 
 RUNS = ("quiet", "disturbed", "larger")
 QOS = (
@@ -57,6 +58,16 @@ def test_five_minute_traffic_equals_the_recount(run: Any) -> None:
 def test_hourly_quality_equals_the_recount(run: Any) -> None:
     truth = by_key(run.plan.ledger.qos_hourly, "hour", "cdn")
     assert {key: {name: row[name] for name in QOS} for key, row in truth.items()} == run.found.qos()
+
+
+def test_hourly_places_equal_the_recount(run: Any) -> None:
+    truth = by_key(run.plan.ledger.places_hourly, "hour", "cdn", "country", "asn")
+    found = run.found.places()
+    assert len({key[2:] for key in found}) > len(ISPS) // 2
+    measures = ("requests", "bytes")
+    assert {k: [row[m] for m in measures] for k, row in truth.items()} == {
+        k: [row[m] for m in measures] for k, row in found.items()
+    }
 
 
 def test_latency_percentiles_equal_the_recount(run: Any) -> None:
