@@ -10,19 +10,22 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lake.deliveries import Delivery, read_ledger
+from lake.geo import GeoError
 from lake.ingest import Progress as IngestProgress
 from lake.outcome import CatalogError, in_plain_words
+from lake.pseudonyms import KeyringError
 from lake.records import BRONZE
 from lake.settings import load_settings
 from lake.settling import Gone
-from orchestration.commands.output import console, grouped, print_json, table
+from orchestration.commands.output import console, grouped, lines_safe, print_json, table
 from orchestration.operations import open_lake, run_ingest
 
 
 def run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
     """Ingest all tables; 0 also when deliveries were held: that is what holding is for.
 
-    1 where the catalog does not answer, or the object of a release is gone.
+    1 where the catalog does not answer, or the object of a release is gone; 2 where the keys or
+    the geo files cannot be used.
     """
     try:
         with in_plain_words():
@@ -30,6 +33,9 @@ def run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
     except CatalogError as err:
         console(stderr=True).print(str(err))
         return 1
+    except (GeoError, KeyringError) as err:
+        console(stderr=True).print(f"weir ingest: {lines_safe(str(err))}", soft_wrap=True)
+        return 2
 
 
 def _run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import maxminddb
@@ -13,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
+from typer.testing import CliRunner
 
 from lake import geo as geo_module
 from lake.addresses import cut_list, protect
 from lake.geo import Geo, GeoError
 from lake.settings import load_settings
+from orchestration.cli import app
 
 TEST_FILES = Path(__file__).resolve().parents[3] / "shared/data/geo"
 CASES = [
@@ -334,3 +337,81 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(data)
     with pytest.raises(GeoError, match=r"a.mmdb: the geo file is damaged"):
         places(Geo([path]), *[f"1.2.{n}.1" for n in range(99)])
+
+
+def country_and_network(tmp_path: Path, country: str, asn: int) -> Geo:
+    place = {"country": {"iso_code": country}}
+    return Geo(
+        [
+            write(tmp_path / f"{country}.mmdb", "Own-Country", {"192.0.2.0/24": place}),
+            write(
+                tmp_path / f"{asn}.mmdb",
+                "Own-ASN",
+                {"192.0.2.0/24": {"autonomous_system_number": asn}},
+            ),
+        ]
+    )
+
+
+def test_a_geo_file_counts_where_it_knows_and_the_vendor_elsewhere(box, make, tmp_path):
+    geo = country_and_network(tmp_path, "FR", 64500)
+    box.protection = replace(box.protection, geo=geo)
+    flares = [
+        make.line("cloudflare_logpush", {"ClientIP": ip, "ClientRegionCode": "BE", "RayID": ip})
+        for ip in ("192.0.2.77", "198.51.100.1")
+    ]
+    box.land("cloudflare/a.gz", make.file("cloudflare_logpush", flares))
+    box.land("cloudfront/a.gz", make.file("cloudfront_v1", [make.line("cloudfront_v1")]))
+    box.land("rec_events/a.gz", make.file("rec_events", [make.line("rec_events")]))
+    box.run()
+    columns = "cdn, client_ip, country, region, asn"
+    rows = box.sql(f"select {columns} from {{}} order by all", "bronze.cdn_requests")
+    assert rows == [
+        ("cloudflare", "192.0.2.0", "FR", None, 64500),
+        ("cloudflare", "198.51.100.0", "DE", "BE", 3320),
+        ("cloudfront", "192.0.2.0", "FR", None, 64500),
+    ]
+    assert {d.source: d.geo_version for d in box.ledger().values()} == {
+        "cloudflare": geo.version,
+        "cloudfront": geo.version,
+        "rec_events": None,
+    }
+
+
+def test_a_changed_geo_file_is_used_for_what_is_new_and_changes_no_row(box, make, tmp_path):
+    box.protection = replace(box.protection, geo=country_and_network(tmp_path, "FR", 64500))
+    box.land("cloudfront/a.gz", make.file("cloudfront_v1", [make.numbered("cloudfront_v1", 1)]))
+    box.run()
+    before = box.rows("bronze.cdn_requests")
+    later = country_and_network(tmp_path, "NL", 64501)
+    box.protection = replace(box.protection, geo=later)
+    assert box.run().changes == ()
+    assert box.rows("bronze.cdn_requests") == before
+    box.land("cloudfront/b.gz", make.file("cloudfront_v1", [make.numbered("cloudfront_v1", 2)]))
+    box.run()
+    found = box.sql("select request_id, country, asn from {} order by 1", "bronze.cdn_requests")
+    assert found == [("n-1", "FR", 64500), ("n-2", "NL", 64501)]
+    versions = {d.key: d.geo_version for d in box.ledger().values()}
+    assert versions["cloudfront/b.gz"] == later.version
+    assert versions["cloudfront/a.gz"] != later.version
+
+
+def test_what_is_read_again_says_the_geo_file_it_was_read_with(box, make, tmp_path):
+    box.protection = replace(box.protection, geo=country_and_network(tmp_path, "FR", 64500))
+    box.audit.refuse = "held"
+    box.land("cloudfront/held.gz", make.file("cloudfront_v1", [make.line("cloudfront_v1")]))
+    box.run()
+    later = country_and_network(tmp_path, "NL", 64501)
+    box.protection = replace(box.protection, geo=later)
+    box.run(released=list(box.ledger()))
+    (done,) = box.ledger().values()
+    assert (done.state, done.geo_version) == ("loaded", later.version)
+    assert box.sql("select country, asn from {}", "bronze.cdn_requests") == [("NL", 64501)]
+
+
+def test_a_geo_file_that_is_missing_stops_an_ingest_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEIR_GEOIP", str(tmp_path / "gone.mmdb"))
+    done = CliRunner().invoke(app, ["ingest", "--dir", str(tmp_path / "home")])
+    assert done.exit_code == 2
+    assert "gone.mmdb: expected a file in MaxMind's format" in done.output
+    assert "Traceback" not in done.output
