@@ -120,7 +120,7 @@ def test_a_refresh_touches_the_requested_months_alone_and_empties_what_became_em
     weir.publish_traffic([_slot(2026, m, bytes=m * GB) for m in (1, 2, 3, 12)])
     weir.build("tag:billing")
     before = {t: weir.rows(f"select * from marts.{t} order by all") for t in _BILLING}
-    weir.catalog.drop_table("gold.traffic_5m")
+    weir.catalog.purge_table("gold.traffic_5m")
     weir.publish_traffic([_slot(2026, 3, 31, bytes=50 * GB), _slot(2027, 1, bytes=GB)])
     weir.build("tag:billing", months=["2026-02-01", "2026-03-01", "2026-12-01"])
     assert weir.rows("select month, bytes from marts.usage_monthly order by month") == [

@@ -139,7 +139,7 @@ def test_duplicates_go_whatever_the_order_of_deliveries_and_the_same_row_survive
         result = weir.run("stg_cdn__requests+1", verb="run")
         assert result.success, message_of(result)
         seen.append(weir.rows("select * from staging.stg_cdn__requests order by row_key"))
-        weir.catalog.drop_table("bronze.cdn_requests")
+        weir.catalog.purge_table("bronze.cdn_requests")
     assert all(rows == seen[0] for rows in seen)
     assert len(seen[0]) == 2
     assert weir.rows(
@@ -159,8 +159,8 @@ def test_a_refresh_touches_the_requested_hours_alone_and_empties_what_became_emp
     assert all(len(rows) == 5 for rows in before.values())
 
     # hour 1 empties, hours 3 and 4 get rows, hour 2 changes but is not asked for
-    weir.catalog.drop_table("bronze.cdn_requests")
-    weir.catalog.drop_table("bronze.rec_events")
+    weir.catalog.purge_table("bronze.cdn_requests")
+    weir.catalog.purge_table("bronze.rec_events")
     weir.deliver(
         *(request(f"n{h}", f"{h:02d}:40", bytes_out_total=50, ttfb_ms=5e3) for h in (0, 2, 3, 4))
     )
@@ -183,7 +183,7 @@ def test_nothing_requested_replaces_everything(weir):
     assert weir.rows("select count(*) from marts.traffic_5m") == [(1,)]
     weir.build("tag:delivery")
     assert weir.rows("select count(*) from marts.traffic_5m") == [(2,)]
-    weir.catalog.drop_table("bronze.cdn_requests")
+    weir.catalog.purge_table("bronze.cdn_requests")
     weir.build("tag:delivery")
     assert weir.rows("select count(*) from marts.traffic_5m") == [(0,)]
 
