@@ -43,7 +43,10 @@ def happened(table: Table, key: str, value: str) -> bool:
 
 def is_passing(err: BaseException) -> bool:
     """Tell whether an error may go away by itself: the catalog or the network, not the disk."""
-    if isinstance(err, SQLAlchemyError | RESTError | ConnectionError | TimeoutError):
+    if isinstance(err, SQLAlchemyError):
+        told = str(getattr(getattr(err, "orig", None), "sqlite_errorname", ""))
+        return not told.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))
+    if isinstance(err, RESTError | ConnectionError | TimeoutError):
         return True
     # a full disk, a lost right: the system says which; libraries of the network give no number
     return isinstance(err, OSError) and err.errno is None

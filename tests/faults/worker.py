@@ -6,22 +6,26 @@ Its jobs are started by warm.py.
 
 from __future__ import annotations
 
+import random
 import signal
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
+import lake.ingest
 from lake.audit import AuditReport, CheckResult
 from lake.catalog import ensure_all, open_catalog, table_of
 from lake.commit import complete_pending
 from lake.ingest import Ingest
-from lake.landing import FolderLanding
+from lake.landing import FolderLanding, open_landing
 from lake.ledger import Ledger
 from lake.publish import publish_partitions, release
 from lake.reads import relation_sql
 from lake.records import BRONZE, DELIVERIES
+from lake.replay import Replay
+from lake.selection import Selection
 from lake.settings import PACKAGED_SOURCES, load_settings
 from lake.source import load_sources
 from lake.versions import hour_versions, read_refreshes, stale
@@ -90,6 +94,50 @@ def run(home: Path, now: datetime) -> None:
             run_id = f"{family}-{now:%H%M%S}"
             publish_partitions(catalog, settings.build_file, family, passed, {}, run_id, now)
     release(catalog, settings.serving_file, f"refresh-{now:%H%M%S}", now)
+
+
+def feeds(stray: str):
+    """Return the packaged sources; stray: how far events may lie outside the period of a file."""
+    sources = dict(load_sources(PACKAGED_SOURCES))
+    source = sources["rec_events"]
+    far = timedelta(minutes=int(stray))
+    period = source.period.model_copy(update={"early": far, "late": far})
+    return {**sources, "rec_events": source.model_copy(update={"period": period})}
+
+
+def once(settings, stray: str, now: datetime, *, replays: bool) -> int:
+    """Ingest what is new and, where asked, read again what has rejects; return the changes."""
+    catalog = open_catalog(settings)
+    ensure_all(catalog)
+    changes = 0
+    for record in BRONZE:
+        given = {
+            "catalog": catalog,
+            "landing": open_landing(settings),
+            "sources": feeds(stray),
+            "record": record,
+            "audit": audit,
+            "protection": settings.protection(),
+            "now": now,
+        }
+        changes += len(Ingest(**given).run().changes)
+        if replays:
+            changes += len(Replay(**given).run(Selection()).changes)
+    return changes
+
+
+def keep_going(home: str, stray: str, seed: int) -> None:
+    """Ingest and replay in small batches until killed, or until a file says stop."""
+    lake.ingest.BATCH_DELIVERIES = 3
+    settings = load_settings(home=Path(home))
+    rng = random.Random(seed)
+    while not (Path(home) / "stop").exists():
+        once(settings, stray, datetime.now(UTC), replays=rng.random() < 0.3)
+
+
+def ingest_once(home: str) -> None:
+    """Ingest what is new."""
+    once(load_settings(home=Path(home)), "5", datetime.now(UTC), replays=False)
 
 
 def go(home: str, now: str) -> None:
