@@ -164,8 +164,7 @@ def _numbers(result: DemoResult) -> None:
     )  # fmt: skip
     out.print(
         table(
-            "Viewers by country, found in geo files before addresses were cut (CloudFront's lines "
-            "carry neither country nor network)",
+            "Viewers by country, by the geo files",
             ("country", "networks", "requests", "GB", "share"),
             [
                 (r["country"], grouped(int(r["networks"])), grouped(int(r["requests"])),
