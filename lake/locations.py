@@ -22,6 +22,10 @@ class LocationError(ValueError):
     """A setting that names no place: says which, what was expected and what to do."""
 
 
+class StorageError(RuntimeError):
+    """The store does not answer, or refuses: says what was asked, what came and what to do."""
+
+
 @dataclass(frozen=True)
 class S3Location:
     """A bucket and what all keys in it begin with: empty, or ends with a slash."""

@@ -30,7 +30,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from lake.locations import S3Access
+from lake.locations import S3Access, StorageError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -65,10 +65,6 @@ _REMEDIES = {
     "ExpiredToken": "The session token ran out: get a new one.",
     "PermanentRedirect": "The bucket is in another region: set WEIR_S3_REGION.",
 }
-
-
-class StorageError(RuntimeError):
-    """The store does not answer, or refuses: says what was asked, what came and what to do."""
 
 
 class BadBytesError(Exception):

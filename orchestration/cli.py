@@ -7,9 +7,28 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+
+from lake.locations import LocationError, StorageError
+
+
+class _Plain(TyperGroup):
+    """Prints an error of places and stores as its sentence: it says what to do."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run a command; 2 for an error of that kind."""
+        try:
+            return super().invoke(ctx)
+        except (LocationError, StorageError) as err:
+            from orchestration.commands.output import console, lines_safe
+
+            console(stderr=True).print(f"weir: {lines_safe(str(err))}")
+            raise typer.Exit(2) from err
+
 
 app = typer.Typer(
     name="weir",
+    cls=_Plain,
     help="Raw CDN and recommendation logs in, numbers that one can argue with out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # it prints source and may print locals: keys, log text
@@ -42,11 +61,18 @@ def inspect(
 
 
 @app.command()
-def ingest(home: Dir = None, json: Json = False) -> None:
+def ingest(
+    hint: Annotated[
+        list[Path] | None,
+        typer.Option(help="S3 event notifications (JSON; - is stdin): look up only these keys."),
+    ] = None,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
     """Bring every new delivery in landing into bronze."""
     from orchestration.commands.ingest import run
 
-    raise typer.Exit(run(home, released=(), as_json=json))
+    raise typer.Exit(run(home, released=(), hints=hint, as_json=json))
 
 
 @app.command()

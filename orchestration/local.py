@@ -4,7 +4,7 @@ What the daemon does with a clock, this does at once: for `weir demo`, `weir ref
 and tests. The runs are ordinary Dagster runs and show in the UI of the same home.
 """
 
-import shutil
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ import dagster as dg
 from filelock import FileLock
 
 from orchestration.sensors import IN_PROGRESS, SENSORS
-from orchestration.settings import PROJECT, dagster_home
+from orchestration.settings import write_dagster_home
 
 _MAX_ROUNDS = 60
-_LOCAL_TAG = "weir/local"
+#: whose run it is: several homes may share one storage on PostgreSQL
+LOCAL_TAG = "weir/local"
 #: a run's events are kept in Dagster's storage; the terminal shows what the caller prints
 _RUN_CONFIG = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -36,14 +37,16 @@ class RunOutcome:
 @contextmanager
 def local_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """Open Dagster's persistent instance of a home."""
-    folder = dagster_home(home)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        shutil.copy(PROJECT / "dagster.yaml", folder / "dagster.yaml")
+    folder = write_dagster_home(home)
     # one driver at a time: a second one could not tell this one's runs from those of a dead one
     with FileLock(folder / "local.lock"), dg.DagsterInstance.from_config(str(folder)) as instance:
         _end_cut_runs(instance)
         yield instance
+
+
+def driver_of(instance: dg.DagsterInstance) -> str:
+    """Return what names the driver of a home among all that share a storage."""
+    return f"{platform.node()}:{instance.root_directory}"
 
 
 def _end_cut_runs(instance: dg.DagsterInstance) -> None:
@@ -51,7 +54,7 @@ def _end_cut_runs(instance: dg.DagsterInstance) -> None:
 
     Else sensors skip, and the next run spins for a slot, for ever.
     """
-    cut = dg.RunsFilter(tags={_LOCAL_TAG: "yes"}, statuses=IN_PROGRESS)
+    cut = dg.RunsFilter(tags={LOCAL_TAG: driver_of(instance)}, statuses=IN_PROGRESS)
     for one in instance.get_runs(filters=cut):
         instance.report_run_failed(one, message="the process that ran it was killed")
         instance.event_log_storage.free_concurrency_slots_for_run(one.run_id)
@@ -104,7 +107,7 @@ def run(
     job = defs.get_repository_def().get_job(name)
     result = job.execute_in_process(
         instance=instance,
-        tags={**request.tags, _LOCAL_TAG: "yes"},
+        tags={**request.tags, LOCAL_TAG: driver_of(instance)},
         run_config=_RUN_CONFIG,
         raise_on_error=False,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pyiceberg.catalog import Catalog
@@ -36,8 +36,12 @@ def run_ingest(
     now: datetime,
     released: Iterable[str] = (),
     progress: Callable[[Progress], None] = lambda _: None,
+    hinted: Sequence[str] | None = None,
 ) -> IngestReport:
-    """Ingest everything new for one bronze table, judged by the delivery suites."""
+    """Ingest everything new for one bronze table, judged by the delivery suites.
+
+    hinted: keys to look up instead of listing landing.
+    """
     from expectations.runner import delivery_audit
 
     catalog = open_lake(settings)
@@ -51,7 +55,7 @@ def run_ingest(
         protection=settings.protection(),
         now=now,
         progress=progress,
-    ).run(released)
+    ).run(released, hinted)
 
 
 def run_replay(

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lake.locations import LocationError, catalog_uri_of
 from lake.settings import LakeSettings, storage_environment
 
 PROJECT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT / "dbt_project"
 PRICE_CONTRACTS = DBT_PROJECT / "price_contracts"
+_DAGSTER_URL = "WEIR_DAGSTER_POSTGRES_URL"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,39 @@ def tool(name: str) -> str:
 def dagster_home(home: Path) -> Path:
     """Return Dagster's own folder under home."""
     return home / "dagster"
+
+
+def dagster_storage_url() -> str | None:
+    """Return the database of Dagster's storage: WEIR_DAGSTER_POSTGRES_URL; None is SQLite."""
+    given = os.environ.get(_DAGSTER_URL)
+    if not given:
+        return None
+    if given.split(":", 1)[0].split("+")[0] not in ("postgres", "postgresql"):
+        raise LocationError(
+            f"{_DAGSTER_URL} is no address of a PostgreSQL; expected "
+            "postgresql://user:password@host/database. Unset it for SQLite under WEIR_HOME."
+        )
+    return catalog_uri_of(given)
+
+
+def write_dagster_home(home: Path) -> Path:
+    """Write Dagster's configuration of a home and return its folder.
+
+    The file names the variable of the database, not the database: no password stands in it.
+    """
+    folder = dagster_home(home)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (PROJECT / "dagster.yaml").read_text()
+    url = dagster_storage_url()
+    if url is not None:
+        os.environ[_DAGSTER_URL] = url  # the driver's name in it, for this process and children
+        text += f"\nstorage:\n  postgres:\n    postgres_url: {{env: {_DAGSTER_URL}}}\n"
+    target = folder / "dagster.yaml"
+    if not target.exists() or target.read_text() != text:
+        beside = target.with_name(f".dagster.yaml.{os.getpid()}")
+        beside.write_text(text)
+        beside.replace(target)
+    return folder
 
 
 def process_environment(settings: LakeSettings, **more: str) -> dict[str, str]:

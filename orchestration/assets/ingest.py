@@ -89,6 +89,7 @@ def _metadata(report: IngestReport) -> dict[str, int]:
     return {
         "deliveries": len(report.changes),
         "batches_completed_after_a_cut": report.completed_batches,
+        "vanished_since_listing": len(report.vanished),
         "gone_from_landing": len(report.gone),
         "lines": sum(d.lines or 0 for d in loaded),
         "accepted": sum(d.accepted or 0 for d in loaded),

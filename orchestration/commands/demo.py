@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake.settings import LakeSettings, load_settings
+from lake.settings import LakeSettings, load_settings, storage_environment
 from orchestration.commands.output import console
 from orchestration.commands.truth import Check, Estimate, Truth, read_incidents
 from orchestration.settings import exported, price_contracts
@@ -74,11 +74,9 @@ def run(seed: int, hours: int, lines: int, home: Path | None, *, as_json: bool) 
     settings = load_settings(home=home or load_settings().home / "demo")
     if not _empty(settings.home):
         return 2
-    with exported(settings, WEIR_LANDING=str(settings.home / "landing"),
-                  WEIR_WAREHOUSE=str(settings.home / "warehouse"),
-                  WEIR_CATALOG_URI=f"sqlite:///{settings.home / 'catalog.db'}",
-                  WEIR_GEOIP=os.pathsep.join(str(settings.home / "geo" / n) for n in GEO_FILES),
-                  ):  # fmt: skip
+    own = storage_environment(load_settings({}, home=settings.home))
+    geo = os.pathsep.join(str(settings.home / "geo" / n) for n in GEO_FILES)
+    with exported(settings, **own, WEIR_GEOIP=geo, WEIR_DAGSTER_POSTGRES_URL=""):
         result = _run(load_settings(home=settings.home), seed, hours, lines)
     if as_json:
         print_json(as_document(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,16 +13,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lake.deliveries import Delivery, read_ledger
 from lake.geo import GeoError
 from lake.ingest import Progress as IngestProgress
+from lake.locations import LocationError, S3Location
+from lake.notifications import MAX_BYTES, hinted_keys
 from lake.outcome import CatalogError, in_plain_words
 from lake.pseudonyms import KeyringError
 from lake.records import BRONZE
-from lake.settings import load_settings
+from lake.settings import LakeSettings, load_settings
 from lake.settling import Gone
 from orchestration.commands.output import console, grouped, lines_safe, print_json, table
 from orchestration.operations import open_lake, run_ingest
 
 
-def run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
+def run(
+    home: Path | None,
+    released: Sequence[str],
+    *,
+    hints: Sequence[Path] | None = None,
+    as_json: bool,
+) -> int:
     """Ingest all tables; 0 also when deliveries were held: that is what holding is for.
 
     1 where the catalog does not answer, or the object of a release is gone; 2 where the keys or
@@ -29,7 +38,7 @@ def run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
     """
     try:
         with in_plain_words():
-            return _run(home, released, as_json=as_json)
+            return _run(home, released, hints, as_json=as_json)
     except CatalogError as err:
         console(stderr=True).print(str(err))
         return 1
@@ -38,14 +47,18 @@ def run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
         return 2
 
 
-def _run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
+def _run(
+    home: Path | None, released: Sequence[str], hints: Sequence[Path] | None, *, as_json: bool
+) -> int:
     settings = load_settings(home=home)
+    hinted = _hinted(settings, hints) if hints else None
     out = console(stderr=True)
     ids = _released_ids(list(read_ledger(open_lake(settings)).values()), released)
     if ids is None:
         return 2
     changes: list[Delivery] = []
     gone: list[Gone] = []
+    vanished: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=out, transient=True, disable=as_json) as bar:
@@ -55,15 +68,45 @@ def _run(home: Path | None, released: Sequence[str], *, as_json: bool) -> int:
             def show(p: IngestProgress, task: object = task) -> None:
                 bar.update(task, completed=p.deliveries_done, total=p.deliveries_total)  # type: ignore[arg-type]
 
-            report = run_ingest(settings, record, datetime.now(UTC), ids, show)
+            report = run_ingest(settings, record, datetime.now(UTC), ids, show, hinted)
             changes += report.changes
             gone += report.gone
+            vanished += report.vanished
     if as_json:
-        print_json({"changes": [as_dict(d) for d in changes], "gone": [asdict(g) for g in gone]})
+        print_json(
+            {
+                "changes": [as_dict(d) for d in changes],
+                "gone": [asdict(g) for g in gone],
+                "vanished": vanished,
+            }
+        )
     else:
         _print(changes)
         print_gone(gone)
+        if vanished:
+            console().print(
+                f"{len(vanished)} vanished or were overwritten between listing and reading; the "
+                "next ingest takes up what is there then"
+            )
     return 1 if set(ids) & {g.delivery_id for g in gone} else 0
+
+
+def _hinted(settings: LakeSettings, hints: Sequence[Path]) -> list[str]:
+    """Return the keys that event notifications name; several files may name one twice."""
+    if not isinstance(settings.landing, S3Location):
+        raise LocationError(
+            f"--hint takes S3 events and landing is the folder {settings.landing}; expected "
+            "s3://bucket/prefix in WEIR_LANDING. Run weir ingest without it."
+        )
+    keys: dict[str, None] = {}
+    for path in hints:
+        if str(path) == "-":
+            text = sys.stdin.read(MAX_BYTES + 1)
+        else:
+            with path.open(encoding="utf-8", errors="replace") as stream:
+                text = stream.read(MAX_BYTES + 1)
+        keys |= dict.fromkeys(hinted_keys(text, settings.landing))
+    return list(keys)
 
 
 def _released_ids(ledger: Sequence[Delivery], wanted: Sequence[str]) -> list[str] | None:

@@ -15,10 +15,10 @@ from orchestration.commands.output import console
 from orchestration.settings import (
     DBT_PROJECT,
     PROJECT,
-    dagster_home,
     ports,
     process_environment,
     tool,
+    write_dagster_home,
 )
 
 _NO_DOCS = (
@@ -34,9 +34,7 @@ def run(home: Path | None) -> int:
     settings = load_settings(home=home)
     out = console()
     where = ports()
-    folder = dagster_home(settings.home)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
+    write_dagster_home(settings.home)
     for number in (signal.SIGTERM, signal.SIGHUP):  # before the first child: it must not outlive us
         signal.signal(number, _interrupt)
     children: list[subprocess.Popen[bytes]] = []

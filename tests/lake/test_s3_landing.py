@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import pytest
 
 from lake.landing import GoneError
-from lake.locations import S3Access, S3Location
+from lake.locations import S3Access, S3Location, StorageError
 from lake.records import REC_EVENTS
 from lake.refused import RefusedError
-from lake.s3 import Retries, StorageError, client_of
+from lake.s3 import Retries, client_of
 from lake.s3_landing import S3Landing
 
 PREFIX = "rec_events/"

@@ -10,7 +10,7 @@ import pytest
 
 from orchestration import local, sensors
 from orchestration.build import build_defs
-from orchestration.local import _LOCAL_TAG, RunOutcome, drain, local_instance
+from orchestration.local import LOCAL_TAG, RunOutcome, drain, driver_of, local_instance
 from orchestration.sensors import FAMILY_TAG
 
 STARTED = dg.DagsterRunStatus.STARTED
@@ -32,7 +32,7 @@ def cut_run(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
 
 def test_a_run_whose_process_was_killed_is_ended_and_gives_its_pool_back(tmp_path: Path) -> None:
     with local_instance(tmp_path) as instance:
-        run_id = cut_run(instance, {_LOCAL_TAG: "yes", FAMILY_TAG: "delivery"})
+        run_id = cut_run(instance, {LOCAL_TAG: driver_of(instance), FAMILY_TAG: "delivery"})
         assert instance.event_log_storage.get_concurrency_run_ids() == {run_id}
 
     with local_instance(tmp_path) as instance:
@@ -45,6 +45,16 @@ def test_a_run_whose_process_was_killed_is_ended_and_gives_its_pool_back(tmp_pat
 def test_a_run_of_the_daemon_is_left_alone(tmp_path: Path) -> None:
     with local_instance(tmp_path) as instance:
         run_id = cut_run(instance, {FAMILY_TAG: "delivery"})
+
+    with local_instance(tmp_path) as instance:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert run.status == STARTED
+
+
+def test_a_run_of_another_home_on_the_same_storage_is_left_alone(tmp_path: Path) -> None:
+    with local_instance(tmp_path) as instance:
+        run_id = cut_run(instance, {LOCAL_TAG: "elsewhere:/another/home", FAMILY_TAG: "delivery"})
 
     with local_instance(tmp_path) as instance:
         run = instance.get_run_by_id(run_id)
