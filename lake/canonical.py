@@ -33,24 +33,23 @@ MACROS = (
          nullif(nullif(regexp_extract(h, ':([0-9]+)$', 1), '443'), '80') end""",
     """create or replace macro iata(pop) as
        case when regexp_matches(pop, '^[A-Za-z]{3}([^A-Za-z]|$)') then upper(left(pop, 3)) end""",
-    """create or replace macro cmcd_of(query) as case when contains(query, 'CMCD=')
+    """create or replace macro cmcd_of(query) as case
+       when starts_with(query, 'CMCD=') and not contains(query, '&') then substr(query, 6)
+       when contains(query, 'CMCD=')
        then split_part(split_part('&' || query, '&CMCD=', 2), '&', 1) end""",
-    """create or replace macro cmcd_value(pairs, keys, key) as
-       list_extract(pairs, list_position(keys, key))""",
-    """create or replace macro object_type_of(path, cmcd_ot) as
+    """create or replace macro object_type_of(path) as
        case lower(coalesce(nullif(regexp_extract(path, '[.]([A-Za-z0-9]+)$', 1), ''), ''))
          when 'm3u8' then 'manifest' when 'mpd' then 'manifest'
          when 'key' then 'key'
          when 'vtt' then 'caption' when 'srt' then 'caption' when 'ttml' then 'caption'
          when 'ts' then 'segment' when 'm4s' then 'segment' when 'cmfv' then 'segment'
          when 'cmfa' then 'segment' when 'aac' then 'segment'
-         when 'mp4' then case when contains(path, 'init') or cmcd_ot = 'i' then 'init'
-                         else 'segment' end
+         when 'mp4' then case when contains(path, 'init') then 'init' else 'mp4' end
          else 'other' end""",
-    """create or replace macro stream_kind_of(path, cmcd_sf) as
-       case when cmcd_sf = 'h' or ends_with(path, '.m3u8') or ends_with(path, '.ts')
+    """create or replace macro stream_kind_of(path) as
+       case when ends_with(path, '.m3u8') or ends_with(path, '.ts')
               or contains(path, '/hls/') then 'hls'
-            when cmcd_sf = 'd' or ends_with(path, '.mpd') or contains(path, '/dash/') then 'dash'
+            when ends_with(path, '.mpd') or contains(path, '/dash/') then 'dash'
             else 'other' end""",
 )
 
@@ -59,26 +58,6 @@ AS_LOGGED = (
     "create or replace macro forwarded_for(t) as t",
     "create or replace macro referer_of(u) as u",
 )
-
-_CMCD_TYPES = {
-    "br": "double", "bl": "bigint", "bs": "flag", "cid": "text", "d": "bigint", "dl": "bigint",
-    "mtp": "bigint", "ot": "text", "pr": "double", "rtp": "bigint", "sf": "text", "sid": "text",
-    "st": "text", "su": "flag", "tb": "double", "v": "bigint",
-}  # fmt: skip
-
-
-def cmcd_steps(query: str) -> dict[str, str]:
-    """Return the derived columns that cmcd_struct() reads, from a column that holds a query.
-
-    Steps, here and below, because a macro copies its argument as often as it names it: nested
-    ones grow exponentially, and planning then costs more than reading a small file.
-    """
-    return {
-        "cmcd_0": f"cmcd_of({query})",
-        "cmcd_1": "decode_once(cmcd_0)",
-        "cmcd_list": "string_split(replace(nullif(cmcd_1, ''), '\"', ''), ',')",
-        "cmcd_keys": "list_transform(cmcd_list, lambda p: split_part(p, '=', 1))",
-    }
 
 
 def path_steps(path: str) -> dict[str, str]:
@@ -104,29 +83,6 @@ def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:
         {n: e for n, e in steps.items() if level[n] == i}
         for i in range(1, max(level.values(), default=0) + 1)
     ]
-
-
-def cmcd_key(key: str) -> str:
-    """Return the SQL of one CMCD value as text, without quotes."""
-    value = f"cmcd_value(cmcd_list, cmcd_keys, '{key}')"
-    return f"substr({value}, {len(key) + 2})"  # a value may hold a = itself
-
-
-def cmcd_struct() -> str:
-    """Return the SQL of the cmcd struct; null where the query has no CMCD."""
-    parts = []
-    for key, kind in _CMCD_TYPES.items():
-        if kind == "flag":
-            value = (
-                f"case when list_contains(cmcd_keys, '{key}') "
-                f"then cmcd_value(cmcd_list, cmcd_keys, '{key}') <> '{key}=?0' end"
-            )
-        elif kind == "text":
-            value = f"nullif({cmcd_key(key)}, '')"
-        else:
-            value = f"try_cast({cmcd_key(key)} as {kind})"
-        parts.append(f"'{key}': {value}")
-    return f"case when cmcd_list is not null then {{{', '.join(parts)}}} end"
 
 
 def allowed_query(query: str, allow: Iterable[str]) -> str:

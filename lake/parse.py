@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lake import cmcd
 from lake.engine import Engine
 from lake.formats.base import Family, Layout, Reject, Row, Skip
 from lake.inflate import Buffer, Lines, chunks, end_of_lines
@@ -231,6 +232,7 @@ class Parser:
     def _finish(self, table: pa.Table, constants: Constants) -> pa.Table:
         """Protect whom the rows name, add the constants, bring all into the record's schema."""
         n = table.num_rows
+        table = cmcd.filled(table, self._engine)
         table = self._protection.apply(table, self._allow) if self._protection else as_logged(table)
         fixed: dict[str, object] = {
             "source": self.source.name,

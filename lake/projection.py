@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from pyiceberg.types import NestedField
+
+from lake import cmcd
 from lake.canonical import in_levels
 from lake.formats.base import Family, Layout
 from lake.reads import duckdb_type, quote_identifier
@@ -75,8 +78,7 @@ class Projection:
         canonical = dict(self.family.canonical_sql(layout, self.source))
         canonical["event_time"] = "event_time"
         columns = ", ".join(
-            f"cast({canonical[f.name]} as {duckdb_type(f.field_type)}) as "
-            f"{quote_identifier(f.name)}"
+            f"cast({canonical[f.name]} as {_type(f)}) as {quote_identifier(f.name)}"
             for f in self.family.record.schema.fields
             if f.name in canonical
         )
@@ -88,3 +90,7 @@ class Projection:
             f"select rn, coalesce(({valid}) and event_time >= $1 "
             f"and event_time < $2, false) as is_ok, {columns} from {derived}"
         )
+
+
+def _type(field: NestedField) -> str:
+    return "VARCHAR" if field.name == cmcd.TEXT else duckdb_type(field.field_type)

@@ -129,7 +129,7 @@ class CloudflareLogpush(Family):
         return ndjson.judge(line, FIELDS, layout, _REQUIRED)
 
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
-        """Return times, host, path, cache status and CMCD list."""
+        """Return times, host, path, cache status and query."""
         return {
             "event_time": _instant("EdgeStartTimestamp"),
             "end_at": _END,
@@ -140,7 +140,6 @@ class CloudflareLogpush(Family):
             "query_d": _QUERY,
             "cache_d": _CACHE,
             "parent_d": _PARENT,
-            **sql.cmcd_steps("query_d"),
         }
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
@@ -197,9 +196,9 @@ class CloudflareLogpush(Family):
             "origin_duration_ms": _number("OriginResponseDurationMs", "double"),
             "is_viewer": "parent_d is null and not "
             'coalesce(try_cast("WorkerSubrequest" as boolean), false)',
-            "object_type": "object_type_of(path_d, " + sql.cmcd_key("ot") + ")",
-            "stream_kind": "stream_kind_of(path_d, " + sql.cmcd_key("sf") + ")",
-            "cmcd": sql.cmcd_struct(),
+            "object_type": "object_type_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d)",
+            "cmcd": "cmcd_of(query_d)",
             "extra": sql.extra_map(
                 {
                     "host-port": 'odd_port("ClientRequestHost")',

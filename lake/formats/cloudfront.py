@@ -132,7 +132,7 @@ class CloudFrontV1(Family):
         return found
 
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
-        """Return times, host, path and CMCD list."""
+        """Return times, host, path and query."""
         col = _Columns(layout)
         end = 'cast("date" + "time" as timestamptz)'
         taken_us = f"cast(coalesce({col('time-taken')}, 0) * 1000000 as bigint)"
@@ -144,7 +144,6 @@ class CloudFrontV1(Family):
             "cache_d": col.expression(_HIT),
             "aborted_d": col.expression(_ABORTED),
             "query_d": f"decode_once({col('cs-uri-query')})",
-            **sql.cmcd_steps("query_d"),
         }
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
@@ -210,9 +209,9 @@ class CloudFrontV1(Family):
             "error_detail": f"case when {col('x-edge-result-type')} = 'Error' "
             f"then {col('x-edge-detailed-result-type')} end",
             "is_viewer": "true",
-            "object_type": f"object_type_of(path_d, {sql.cmcd_key('ot')})",
-            "stream_kind": f"stream_kind_of(path_d, {sql.cmcd_key('sf')})",
-            "cmcd": sql.cmcd_struct(),
+            "object_type": "object_type_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d)",
+            "cmcd": "cmcd_of(query_d)",
             "extra": sql.extra_map(extra),
         }
 
