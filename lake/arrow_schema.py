@@ -23,6 +23,7 @@ from pyiceberg.types import (
     StringType,
     StructType,
     TimestamptzType,
+    TimeType,
 )
 
 _SCALAR: dict[type[IcebergType], pa.DataType] = {
@@ -33,6 +34,7 @@ _SCALAR: dict[type[IcebergType], pa.DataType] = {
     IntegerType: pa.int32(),
     LongType: pa.int64(),
     StringType: pa.string(),
+    TimeType: pa.time64("us"),
     TimestamptzType: pa.timestamp("us", tz="UTC"),
 }
 

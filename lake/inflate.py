@@ -29,8 +29,8 @@ _DEFAULTS = Limits()
 _BLOCK_BYTES = 256 * 1024
 
 
-class Buffer:
-    """A file in memory that can be filled again; `path` is valid while the buffer lives."""
+class _MemoryFile:
+    """A file in memory, or a temporary file where the system has none, and its mapping."""
 
     def __init__(self) -> None:
         self._temp: str | None = None
@@ -41,41 +41,82 @@ class Buffer:
             self._fd, self._temp = tempfile.mkstemp(prefix="weir-chunk-")
             self.path = self._temp
         self._capacity = 0
-        self._map: mmap.mmap | None = None
-        self.size = 0
+        self.map: mmap.mmap | None = None
 
     def reserve(self, size: int) -> mmap.mmap:
         """Return the memory, at least `size` bytes of it."""
-        if self._map is None or self._capacity < size:
-            if self._map is not None:
-                self._map.close()
+        if self.map is None or self._capacity < size:
+            if self.map is not None:
+                self.map.close()
             os.ftruncate(self._fd, size)
-            self._map = mmap.mmap(self._fd, size)
+            self.map = mmap.mmap(self._fd, size)
             self._capacity = size
         elif os.fstat(self._fd).st_size != self._capacity:
             os.ftruncate(self._fd, self._capacity)
-        return self._map
+        return self.map
 
-    @property
-    def memory(self) -> mmap.mmap:
-        """Return the mapping; `size` bytes of it count."""
-        if self._map is None:
-            raise ValueError("the buffer was never filled")
-        return self._map
-
-    def set_size(self, size: int) -> None:
-        """Cut the file to what was written; the mapping stays for the next fill."""
-        self.size = size
+    def cut(self, size: int) -> None:
+        """Give the file a size; the mapping stays for the next fill."""
         os.ftruncate(self._fd, size)
 
     def close(self) -> None:
         """Free the memory and remove the temporary file, if it is one."""
-        if self._map is not None:
-            self._map.close()
-            self._map = None
+        if self.map is not None:
+            self.map.close()
+            self.map = None
         os.close(self._fd)
         if self._temp is not None:
             Path(self._temp).unlink(missing_ok=True)
+
+
+class Buffer:
+    """A file in memory that can be filled again; `path` is valid until it is.
+
+    The pages that a file loses when it is cut are cleared and mapped again by the next fill, which
+    costs more than to unpack into them. So what fills little of it (the end of an object) is moved
+    to a second file, and the first keeps its pages.
+    """
+
+    def __init__(self) -> None:
+        self._whole = _MemoryFile()
+        self._end = _MemoryFile()
+        self._current = self._whole
+        self._resident = 0
+        self.size = 0
+
+    @property
+    def path(self) -> str:
+        """Return where the file can be opened."""
+        return self._current.path
+
+    @property
+    def memory(self) -> mmap.mmap:
+        """Return the mapping; `size` bytes of it count."""
+        if self._current.map is None:
+            raise ValueError("the buffer was never filled")
+        return self._current.map
+
+    def reserve(self, size: int) -> mmap.mmap:
+        """Return the memory to fill, at least `size` bytes of it."""
+        self._current = self._whole
+        return self._whole.reserve(size)
+
+    def set_size(self, size: int) -> None:
+        """Cut the file to what was written."""
+        self.size = size
+        whole = self.memory
+        if size * 2 < self._resident:
+            self._current = self._end
+            with memoryview(self._end.reserve(size)) as to, memoryview(whole) as of:
+                to[:size] = of[:size]
+        else:
+            self._resident = size
+        self._current.cut(size)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._whole.close()
+        self._end.close()
 
     def __enter__(self) -> Buffer:
         return self

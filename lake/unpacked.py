@@ -18,6 +18,8 @@ from lake.refused import RefusedError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _RATIO_FROM_BYTES = 64 * 1024 * 1024
+#: unpacked at a time: the checksum of larger pieces is made when they have left the caches
+_STEP_BYTES = 1024 * 1024
 _HEAD_BYTES = 64 * 1024
 _LONG_HEAD_BYTES = 128
 _LONG_BLOCK_BYTES = 1024 * 1024
@@ -62,7 +64,7 @@ class Unpacked:
         is_first = self._total == 0
         while start < end and not self.at_end:
             # both views are let go of: an error keeps its frames, and they the mapping
-            with memoryview(memory) as view, view[start:end] as part:
+            with memoryview(memory) as view, view[start : min(end, start + _STEP_BYTES)] as part:
                 got = self._reader.readinto(part)
             self.at_end = got == 0
             self._total += got

@@ -15,7 +15,8 @@ from lake.formats.base import Judgement, Layout, Reject, Row, Skip
 from lake.reads import quote_literal
 
 _SAMPLE_LINES = 200
-_MAX_OBJECT = 64 * 1024 * 1024
+#: DuckDB allocates and fills twice as much at a time: small enough to stay in caches
+_MIN_OBJECT = 1024 * 1024
 _MAX_DIGITS = 400  # a longer number is infinite for every purpose, and slow to make exact
 
 
@@ -52,14 +53,22 @@ def layout_of(head: bytes, fields: Mapping[str, str], required: tuple[str, ...])
     return Layout(columns, tuple(typed), as_text, unknown=unknown)
 
 
-def read_sql(path: str, layout: Layout) -> str:
+def read_sql(path: str, layout: Layout, longest_line: int) -> str:
     """Return the typed read of an NDJSON file: one row per line that is not blank, in order."""
     columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in layout.columns.items())
     return (
         f"select row_number() over () as rn, * from read_ndjson({quote_literal(path)}, "
         f"columns={{{columns}}}, ignore_errors=true, records=true, "
-        f"maximum_object_size={_MAX_OBJECT})"
+        f"maximum_object_size={_object_limit(longest_line)})"
     )
+
+
+def _object_limit(longest_line: int) -> int:
+    """Return a limit that few files differ in, so that prepared statements are shared."""
+    limit = _MIN_OBJECT
+    while limit < longest_line + 16:
+        limit *= 4
+    return limit
 
 
 def _integer(text: str) -> int | float:

@@ -56,9 +56,9 @@ class RecEvents(Family):
         """Tell numbers that every line has from those that may be missing."""
         return previous or ndjson.layout_of(head, FIELDS, _REQUIRED)
 
-    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:  # noqa: ARG002
+    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the typed read."""
-        return ndjson.read_sql(path, layout)
+        return ndjson.read_sql(path, layout, longest_line)
 
     def line_numbers_sql(self) -> str | None:
         """Return None: the reader gives a row for every line that is not blank."""
