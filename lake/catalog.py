@@ -118,11 +118,15 @@ def ensure_table(
 def _refuse_lost_history(catalog: Catalog, identifier: str) -> None:
     """Refuse to make a table where one with commits lies: it would be loaded all over again.
 
-    A table that was made and never written to has the first version of its metadata only.
+    A table that was made and never written to has the first version of its metadata only. Where
+    the catalog itself decides the place (REST), there is nothing to look at.
     """
     from lake.maintenance.files import list_files
 
-    place = f"{str(catalog.properties['warehouse']).rstrip('/')}/{identifier.replace('.', '/')}"
+    warehouse = str(catalog.properties.get("warehouse", "")).rstrip("/")
+    if "://" not in warehouse:
+        return
+    place = f"{warehouse}/{identifier.replace('.', '/')}"
     io = load_file_io(properties=catalog.properties, location=place)
     for found in list_files(io, f"{place}/metadata"):
         if found.name.endswith(".metadata.json") and not found.name.startswith("00000-"):

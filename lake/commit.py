@@ -31,6 +31,7 @@ from lake.crash import crashpoint
 from lake.datafiles import describe_files
 from lake.outcome import UNSURE, happened
 from lake.records import CHECK_RESULTS, DELIVERIES, RECORDS, REJECTS, Record
+from lake.transactions import LeanTransaction
 from lake.writing import delete_files
 
 _CRASH_AFTER = {
@@ -184,7 +185,7 @@ def _strict(
     data_files = describe_files(table, files)
     properties: dict[str, Any] = dict(summary)
     try:
-        with table.transaction() as tx:
+        with LeanTransaction(table) as tx:
             if removed:
                 tx.delete(In("delivery_id", tuple(removed)), snapshot_properties=properties)
             if data_files:

@@ -13,9 +13,18 @@ from lake.settings import load_settings
 from lake.source import load_sources
 from orchestration.assets.gold import gold_assets
 from orchestration.assets.ingest import ingest_asset, landing_specs, ledger_specs
+from orchestration.assets.maintenance import MAINTENANCE_ASSETS
 from orchestration.assets.models import audit_check, contracts_spec, model_assets
 from orchestration.freshness import freshness_check, marts_freshness_check
-from orchestration.jobs import FAMILIES, FRESHNESS, INGEST, refresh_job
+from orchestration.jobs import (
+    BACK_UP,
+    FAMILIES,
+    FRESHNESS,
+    INGEST,
+    MAINTAIN,
+    SWEEP_ORPHANS,
+    refresh_job,
+)
 from orchestration.resources import Clock, Dbt, Lake
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
@@ -47,13 +56,21 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             contracts_spec(),
             *(model_assets(f) for f in FAMILIES),
             *(gold_assets(f) for f in FAMILIES),
+            *MAINTENANCE_ASSETS,
         ],
         asset_checks=[
             *(audit_check(f) for f in FAMILIES),
             *(freshness_check(r, feeds[r.identifier]) for r in BRONZE),
             marts_freshness_check(),
         ],
-        jobs=[INGEST, FRESHNESS, *(refresh_job(f) for f in FAMILIES)],
+        jobs=[
+            INGEST,
+            FRESHNESS,
+            MAINTAIN,
+            SWEEP_ORPHANS,
+            BACK_UP,
+            *(refresh_job(f) for f in FAMILIES),
+        ],
         schedules=SCHEDULES,
         sensors=SENSORS,
         resources=resources,

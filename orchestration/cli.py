@@ -189,6 +189,87 @@ def demo(
     raise typer.Exit(run(seed, hours, lines, home, as_json=json))
 
 
+maintain = typer.Typer(
+    help="Keep the tables fast and small. The same runs by schedule under weir up.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(maintain, name="maintain")
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
+
+
+@maintain.command("tables")
+def maintain_tables(
+    only: Annotated[
+        list[str] | None, typer.Option("--table", help="This table only; may be repeated.")
+    ] = None,
+    dry_run: DryRun = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Compact closed hours, merge manifests, expire snapshots: what the policy says."""
+    from orchestration.commands.maintain import tables
+
+    raise typer.Exit(tables(home, only or [], dry_run=dry_run, as_json=json))
+
+
+@maintain.command("sweep")
+def maintain_sweep(
+    grace_hours: Annotated[
+        float | None, typer.Option(help="How old an orphan must be. Default: the policy's.")
+    ] = None,
+    dry_run: DryRun = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Delete files of the warehouse that nothing refers to any more."""
+    from orchestration.commands.maintain import sweep_orphans
+
+    raise typer.Exit(sweep_orphans(home, grace_hours, dry_run=dry_run, as_json=json))
+
+
+@maintain.command("backup-catalog")
+def maintain_backup(home: Dir = None, json: Json = False) -> None:
+    """Write which metadata each table has into the warehouse, for a day without the catalog."""
+    from orchestration.commands.maintain import backup_catalog
+
+    raise typer.Exit(backup_catalog(home, as_json=json))
+
+
+@maintain.command("rebuild-catalog")
+def maintain_rebuild(
+    backup: Annotated[
+        str | None,
+        typer.Option(help="A backup that names the tables: its URI. Default: the folders."),
+    ] = None,
+    take: Annotated[
+        list[str] | None,
+        typer.Option(help="TABLE=FILE: the metadata file that counts, where two may."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also where the catalog has tables.")
+    ] = False,
+    dry_run: DryRun = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Build a lost catalog again from the metadata in the warehouse."""
+    from orchestration.commands.maintain import rebuild_catalog
+
+    raise typer.Exit(
+        rebuild_catalog(home, backup, take or [], replace=replace, dry_run=dry_run, as_json=json)
+    )
+
+
+@maintain.command("policy")
+def maintain_policy(home: Dir = None, json: Json = False) -> None:
+    """Show what is kept of each table, and when it is rewritten."""
+    from orchestration.commands.maintain import policy
+
+    raise typer.Exit(policy(home, as_json=json))
+
+
 @app.command()
 def up(home: Dir = None) -> None:
     """Start the Dagster UI, its daemon and the dbt docs on loopback; Ctrl-C stops all three."""

@@ -1,4 +1,4 @@
-"""Jobs: ingest, the refresh of each family, and the freshness checks."""
+"""Jobs: ingest, the refresh of each family, the freshness checks, and maintenance."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lake.publish import marts_of
 from lake.records import BRONZE
 from lake.versions import Family
 from orchestration.assets.ingest import asset_key
+from orchestration.assets.maintenance import BACKUP, SWEEP, UPKEEP
 from orchestration.partitions import PARTITIONS
 
 FAMILIES: tuple[Family, ...] = ("delivery", "engagement", "billing")
@@ -33,6 +34,27 @@ FRESHNESS = dg.define_asset_job(
         dg.AssetCheckKey(dg.AssetKey(["gold", "traffic_5m"]), "hours_fresh"),
     ),
     description="Judge the freshness objectives of feeds and marts.",
+    tags=_LIMITS,
+)
+
+MAINTAIN = dg.define_asset_job(
+    "maintain",
+    selection=dg.AssetSelection.assets(UPKEEP),
+    description="Compact, merge, expire: what the maintenance policy says of every table.",
+    tags=_LIMITS,
+)
+
+SWEEP_ORPHANS = dg.define_asset_job(
+    "sweep_orphans",
+    selection=dg.AssetSelection.assets(SWEEP),
+    description="Delete files of the warehouse that nothing refers to any more.",
+    tags=_LIMITS,
+)
+
+BACK_UP = dg.define_asset_job(
+    "back_up_catalog",
+    selection=dg.AssetSelection.assets(BACKUP),
+    description="Write which metadata each table has into the warehouse.",
     tags=_LIMITS,
 )
 

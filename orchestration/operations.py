@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pyiceberg.catalog import Catalog
 
 from lake.catalog import ensure_all, open_catalog
 from lake.ingest import Ingest, IngestReport, Progress
 from lake.landing import open_landing
+from lake.maintenance.policy import load_policy
+from lake.maintenance.run import Upkeep, upkeep
+from lake.maintenance.sweep import SweepReport, sweep
 from lake.reads import connect
 from lake.records import BRONZE, Record
 from lake.replay import Replay, ReplayReport
@@ -84,3 +87,31 @@ def run_replay(
         takes_fewer=takes_fewer,
         progress=progress,
     ).run(selection, is_dry=is_dry)
+
+
+def run_upkeep(
+    settings: LakeSettings, now: datetime, tables: Sequence[str] = (), *, dry_run: bool = False
+) -> list[Upkeep]:
+    """Bring tables to what the maintenance policy says; all of them when none is named."""
+    return upkeep(
+        open_lake(settings),
+        load_policy(settings.policy),
+        now,
+        serving_file=settings.serving_file,
+        tables=tables,
+        dry_run=dry_run,
+    )
+
+
+def run_sweep(
+    settings: LakeSettings, now: datetime, grace: timedelta | None = None, *, dry_run: bool = False
+) -> SweepReport:
+    """Delete files of the warehouse that nothing refers to any more."""
+    return sweep(
+        open_lake(settings),
+        load_policy(settings.policy),
+        str(settings.landing),
+        now,
+        grace=grace,
+        dry_run=dry_run,
+    )

@@ -97,8 +97,14 @@ def read_backup(io: FileIO, uri: str) -> Backup:
 
 
 def warehouse_of(catalog: Catalog) -> str:
-    """Return where the warehouse is."""
-    return str(catalog.properties["warehouse"]).rstrip("/")
+    """Return where the warehouse is; raises BackupError where the catalog alone knows (REST)."""
+    place = str(catalog.properties.get("warehouse", "")).rstrip("/")
+    if "://" not in place:
+        raise BackupError(
+            f"the catalog names its warehouse {place!r}; expected a URI. What a REST catalog keeps "
+            "is its own server's to sweep and to back up."
+        )
+    return place
 
 
 def io_of(catalog: Catalog) -> FileIO:

@@ -27,6 +27,7 @@ from lake.crash import crashpoint
 from lake.datafiles import describe_files
 from lake.maintenance.policy import TablePolicy
 from lake.reads import connect, files_sql, quote_identifier
+from lake.transactions import LeanTransaction
 from lake.writing import bounded_columns, delete_files, writer_options
 
 MAINTENANCE_KEY = "weir.maintenance"
@@ -218,7 +219,7 @@ def _commit(table: Table, rewrites: Sequence[_Rewrite]) -> Compaction:
         summary = {**carried(table), MAINTENANCE_KEY: "compact"}
         try:
             with (
-                table.transaction() as tx,
+                LeanTransaction(table) as tx,
                 tx.update_snapshot(snapshot_properties=summary).overwrite() as swap,
             ):
                 for source in (f for r in left for f in r.sources):

@@ -59,7 +59,7 @@ def expirable(
 ) -> list[int]:
     """Return the snapshots that may go.
 
-    Kept are the newest of the main line, those superseded within the reader grace, pinned and
+    Kept are the newest of the main line, those superseded within the snapshot grace, pinned and
     named ones.
     """
     current = table.current_snapshot()
@@ -73,7 +73,7 @@ def expirable(
         s.snapshot_id
         for s in table.metadata.snapshots
         if s.snapshot_id not in kept
-        and (s.snapshot_id in in_line or _at(s) < now - policy.reader_grace)
+        and (s.snapshot_id in in_line or _at(s) < now - policy.snapshot_grace)
     ]
 
 
@@ -81,7 +81,7 @@ def _kept_by_age(line: list[Snapshot], policy: TablePolicy, now: datetime) -> in
     """Return how many of the main line, newest first, are kept for readers."""
     kept = policy.keep_snapshots
     for successor, index in zip(line, range(1, len(line)), strict=False):
-        if _at(successor) >= now - policy.reader_grace:
+        if _at(successor) >= now - policy.snapshot_grace:
             kept = max(kept, index + 1)
     return kept
 

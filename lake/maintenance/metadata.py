@@ -12,6 +12,7 @@ from lake.batches import carried
 from lake.crash import crashpoint
 from lake.maintenance.compaction import MAINTENANCE_KEY
 from lake.maintenance.policy import TablePolicy
+from lake.transactions import LeanTransaction
 
 _MIN_COUNT = "commit.manifest.min-count-to-merge"
 _TARGET_BYTES = "commit.manifest.target-size-bytes"
@@ -83,7 +84,7 @@ def merge_manifests(
         return len(small) - 1
     summary = {**carried(table), MAINTENANCE_KEY: "merge-manifests"}
     try:
-        with table.transaction() as tx:  # an append of nothing merges what is there
+        with LeanTransaction(table) as tx:  # an append of nothing merges what is there
             tx.update_snapshot(snapshot_properties=summary).merge_append().commit()
     except (CommitFailedException, ValidationException):
         return 0  # a writer came first; the next run does it

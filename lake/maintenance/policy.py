@@ -23,7 +23,7 @@ class TablePolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keep_snapshots: int = Field(ge=1)
-    reader_grace_minutes: int = Field(ge=0)
+    snapshot_minutes: int = Field(ge=0)
     metadata_versions: int = Field(ge=1)
     max_manifests: int = Field(ge=1)
     min_files: int = Field(ge=2)
@@ -32,9 +32,9 @@ class TablePolicy(BaseModel):
     sort_by: tuple[str, ...]
 
     @property
-    def reader_grace(self) -> timedelta:
+    def snapshot_grace(self) -> timedelta:
         """Return how long a snapshot is kept after its successor came."""
-        return timedelta(minutes=self.reader_grace_minutes)
+        return timedelta(minutes=self.snapshot_minutes)
 
     @property
     def closed_after(self) -> timedelta | None:
@@ -50,6 +50,7 @@ class Policy(BaseModel):
 
     longest_run_minutes: int = Field(ge=1)
     orphan_grace_hours: float = Field(ge=0)
+    reader_grace_minutes: int = Field(ge=0)
     backups: int = Field(ge=1)
     defaults: TablePolicy
     tables: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
@@ -63,6 +64,11 @@ class Policy(BaseModel):
     def orphan_grace(self) -> timedelta:
         """Return how old a file must be that nothing refers to."""
         return timedelta(hours=self.orphan_grace_hours)
+
+    @property
+    def reader_grace(self) -> timedelta:
+        """Return how long files and releases stay that nothing refers to any more."""
+        return timedelta(minutes=self.reader_grace_minutes)
 
     def of(self, identifier: str) -> TablePolicy:
         """Return the policy of a table: by its name, its namespace, then the defaults."""
@@ -83,14 +89,14 @@ class Policy(BaseModel):
                 f"{self.longest_run_minutes / 60:g} h): what an ingest has written and its audit "
                 "still judges would be deleted under it. Raise the grace"
             )
-        for name in ("defaults", *self.tables):
-            grace = self.of(name).reader_grace
-            if grace < self.longest_run:
-                raise ValueError(
-                    f"reader_grace_minutes of {name} is {grace.total_seconds() / 60:g}; expected "
-                    f"at least longest_run_minutes ({self.longest_run_minutes}): a build that "
-                    "reads a snapshot would lose its files. Raise the grace"
-                )
+        if self.reader_grace < self.longest_run:
+            raise ValueError(
+                f"reader_grace_minutes is {self.reader_grace_minutes}; expected at least "
+                f"longest_run_minutes ({self.longest_run_minutes}): a build that reads a snapshot "
+                "would lose its files. Raise the grace"
+            )
+        for name in self.tables:
+            self.of(name)
         return self
 
 

@@ -21,13 +21,14 @@ class Reachable:
 
     def add(self, names: Iterable[str]) -> None:
         """Add names."""
-        self._digests.update(_digest(n) for n in names)
+        self._digests.update(digest_of(n) for n in names)
 
     def __contains__(self, name: str) -> bool:
-        return _digest(name) in self._digests
+        return digest_of(name) in self._digests
 
 
-def _digest(name: str) -> bytes:
+def digest_of(name: str) -> bytes:
+    """Return 16 bytes that stand for a name."""
     return blake2b(name.encode(), digest_size=16).digest()
 
 

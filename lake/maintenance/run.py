@@ -51,8 +51,7 @@ def upkeep(
 ) -> list[Upkeep]:
     """Bring tables to what the policy says; all of them when none is named.
 
-    Compacts before it expires, so that what compaction replaced is only old once readers had
-    their grace. On a dry run nothing is written and the counts say what would be done.
+    On a dry run nothing is written and the counts say what would be done.
     """
     known = all_tables(catalog)
     if unknown := [t for t in tables if t not in known]:
@@ -69,7 +68,7 @@ def upkeep(
             keep_few_versions(catalog, identifier, of)
         compaction = compact(catalog, identifier, of, now, dry_run=dry_run)
         merged = merge_manifests(catalog, identifier, of, dry_run=dry_run)
-        pins = pins_of_releases(catalog, serving_file, of.reader_grace, now)
+        pins = pins_of_releases(catalog, serving_file, policy.reader_grace, now)
         pinned = pins.get(identifier, frozenset())
         expired = expire(catalog, identifier, of, pinned, now, dry_run=dry_run)
         after = size_of(catalog.load_table(identifier))

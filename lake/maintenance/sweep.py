@@ -2,13 +2,15 @@
 
 A file goes only if all of this holds: it lies below a table of the catalog and inside the
 warehouse; no kept snapshot of any table, no kept metadata version and no unfinished batch refers
-to it, asked again right before it is deleted; and it is older than the grace, by the store's own
-last-modified, which is longer than any run that could still commit it.
+to it, asked again right before it is deleted; it is older than the orphan grace, by the store's own
+last-modified, which is longer than any run that could still commit it; and an earlier sweep, longer
+ago than the reader grace, found it an orphan already, so that nobody reads it any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,9 @@ from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import Table
 
 from lake.crash import crashpoint
+from lake.maintenance.backup import warehouse_of
 from lake.maintenance.files import StoredFile, list_files, list_folders
+from lake.maintenance.marks import Marks
 from lake.maintenance.policy import Policy
 from lake.maintenance.reach import Reachable, of_batches, of_table
 
@@ -32,11 +36,16 @@ class SweepRefusedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep found below one table; deleted is empty on a dry run."""
+    """What a sweep found below one table.
+
+    young: unreferenced, but not older than the orphan grace. waiting: orphans that readers may
+    still need. orphans: deleted, or on a dry run to be deleted.
+    """
 
     identifier: str
     files: int
     young: int
+    waiting: int
     orphans: int
     orphan_bytes: int
     examples: tuple[str, ...]
@@ -53,6 +62,11 @@ class SweepReport:
     def orphans(self) -> int:
         """Return the number of files that were, or on a dry run would be, deleted."""
         return sum(t.orphans for t in self.tables)
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of orphans that a later sweep deletes."""
+        return sum(t.waiting for t in self.tables)
 
     @property
     def orphan_bytes(self) -> int:
@@ -81,14 +95,14 @@ def sweep(
             f"(longest_run_minutes of the policy), {_hours(policy.longest_run)}: an ingest that is "
             "not finished would lose what it wrote. Ask for a longer grace."
         )
-    warehouse = catalog.properties["warehouse"].rstrip("/")
+    warehouse = warehouse_of(catalog)
     _apart(warehouse, landing)
     tables = [
         ".".join(i) for space in catalog.list_namespaces() for i in catalog.list_tables(space)
     ]
     for identifier in tables:
         _refuse_other_places(catalog.load_table(identifier), warehouse)
-    run = _Sweep(catalog, warehouse, now - wanted, dry_run)
+    run = _Sweep(catalog, warehouse, now, wanted, policy.reader_grace, dry_run)
     return SweepReport(
         tuple(run.table(t) for t in sorted(tables)), tuple(run.unknown_folders(tables))
     )
@@ -141,7 +155,9 @@ def _refuse_other_places(table: Table, warehouse: str) -> None:
 class _Sweep:
     catalog: Catalog
     warehouse: str
-    before: datetime
+    now: datetime
+    orphan_grace: timedelta
+    reader_grace: timedelta
     dry_run: bool
     _needed: Reachable = field(default_factory=Reachable)
     _seen: set[int] = field(default_factory=set)
@@ -151,20 +167,24 @@ class _Sweep:
         self._needed, self._seen = Reachable(), set()
         table = self._look_again(identifier)
         place = table.location().rstrip("/")
-        counts = {"files": 0, "young": 0}
+        counts = {"files": 0, "young": 0, "waiting": 0}
+        marks = Marks(table.io, self.warehouse, identifier)
         orphans, size = 0, 0
         examples: list[str] = []
-        for chunk in self._old_orphans(table, place, counts):
+        for chunk in self._old_orphans(table, place, counts, marks):
             certain = chunk
             if not self.dry_run:
                 # whoever committed meanwhile keeps what is his
                 self._look_again(identifier)
                 certain = [f for f in chunk if f.uri not in self._needed]
-                self._delete(table, certain)
+                self._delete(table, certain, marks)
             orphans += len(certain)
             size += sum(f.size for f in certain)
             examples += [f.uri for f in certain[: 20 - len(examples)]]
-        return Swept(identifier, counts["files"], counts["young"], orphans, size, tuple(examples))
+        if not self.dry_run:
+            marks.save()
+        return Swept(identifier, **counts, orphans=orphans, orphan_bytes=size,
+                     examples=tuple(examples))  # fmt: skip
 
     def unknown_folders(self, tables: Sequence[str]) -> Iterator[str]:
         """Give folders below the warehouse's namespaces that no table of the catalog lies in."""
@@ -183,15 +203,19 @@ class _Sweep:
         return table
 
     def _old_orphans(
-        self, table: Table, place: str, counts: dict[str, int]
+        self, table: Table, place: str, counts: dict[str, int], marks: Marks
     ) -> Iterator[list[StoredFile]]:
+        """Give the orphans that may go, in chunks; count and mark the others."""
         chunk: list[StoredFile] = []
         for found in list_files(table.io, place):
             counts["files"] += 1
             if found.uri in self._needed:
                 continue
-            if found.modified > self.before:
+            if found.modified > self.now - self.orphan_grace:
                 counts["young"] += 1
+                continue
+            if marks.mark(found.uri, self.now) > self.now - self.reader_grace:
+                counts["waiting"] += 1
                 continue
             chunk.append(found)
             if len(chunk) >= _CHUNK:
@@ -200,13 +224,12 @@ class _Sweep:
         if chunk:
             yield chunk
 
-    def _delete(self, table: Table, orphans: Sequence[StoredFile]) -> None:
+    def _delete(self, table: Table, orphans: Sequence[StoredFile], marks: Marks) -> None:
         for orphan in orphans:
             self._inside(orphan.uri)
-            try:
+            with suppress(FileNotFoundError):  # another sweep was first
                 table.io.delete(orphan.uri)
-            except FileNotFoundError:
-                continue  # another sweep was first
+            marks.forget(orphan.uri)
             crashpoint("orphan_deleted")
 
     def _inside(self, uri: str) -> None:

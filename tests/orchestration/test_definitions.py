@@ -44,6 +44,11 @@ ASSETS = {
         "gold/ttfb_buckets_hourly",
         "gold/usage_monthly",
     ],
+    "maintenance": [
+        "maintenance/catalog_backup",
+        "maintenance/orphans",
+        "maintenance/tables",
+    ],
 }
 MARTS = ASSETS["marts_metrics"] + ASSETS["marts_billing"]
 
@@ -115,11 +120,14 @@ def test_jobs_sensors_and_schedules_are_these(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
 
     assert set(jobs(defs)) == {
+        "back_up_catalog",
         "freshness",
         "ingest",
+        "maintain",
         "refresh_billing",
         "refresh_delivery",
         "refresh_engagement",
+        "sweep_orphans",
     }
     assert {s.name for s in repository.sensor_defs} == {
         "new_deliveries",
@@ -130,6 +138,9 @@ def test_jobs_sensors_and_schedules_are_these(defs: dg.Definitions) -> None:
     assert {s.name: s.cron_schedule for s in repository.schedule_defs} == {
         "ingest_hourly": "7 * * * *",
         "freshness_every_15_minutes": "*/15 * * * *",
+        "maintain_hourly": "23 * * * *",
+        "sweep_orphans_daily": "41 3 * * *",
+        "back_up_catalog_daily": "11 2 * * *",
     }
 
 
@@ -141,6 +152,13 @@ def test_sensors_run_without_being_switched_on(defs: dg.Definitions) -> None:
     statuses = {s.default_status for s in defs.get_repository_def().sensor_defs}
 
     assert statuses == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_maintenance_runs_without_being_switched_on(defs: dg.Definitions) -> None:
+    schedules = {s.name: s for s in defs.get_repository_def().schedule_defs}
+
+    for name in ("maintain_hourly", "sweep_orphans_daily", "back_up_catalog_daily"):
+        assert schedules[name].default_status == dg.DefaultScheduleStatus.RUNNING
 
 
 def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Definitions) -> None:

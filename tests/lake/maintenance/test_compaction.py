@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow.parquet as pq
 import pytest
 
+from lake.ledger import Ledger
 from lake.maintenance import compaction
 from lake.maintenance.compaction import RowsChangedError, compact, due
 from lake.maintenance.metadata import merge_manifests, size_of
@@ -31,6 +32,11 @@ def read(uri):
     return pq.read_table(uri.removeprefix("file://"))
 
 
+def versions_of(kept):
+    with Ledger(kept.table("ops.deliveries")) as ledger:
+        return hour_versions(ledger)
+
+
 def files_by_hour(kept):
     found = {}
     for task in kept.table().scan().plan_files():
@@ -40,11 +46,11 @@ def files_by_hour(kept):
 
 def test_closed_hours_become_one_sorted_file_with_the_same_rows(kept, of):
     kept.load(*[H] * 5, *[H + HOUR] * 3)
-    before, versions = kept.rows(), hour_versions(kept.box.ledger().values())
+    before, versions = kept.rows(), versions_of(kept)
     done = compact(kept.box.catalog, BRONZE_TABLE, of(), NOW)
     assert (done.partitions, done.files_before, done.files_after, done.rows) == (2, 8, 2, 24)
     assert kept.rows() == before
-    assert hour_versions(kept.box.ledger().values()) == versions
+    assert versions_of(kept) == versions
     for (file,) in files_by_hour(kept).values():
         rows = read(file.file_path).select(["user_key", "event_time"]).to_pylist()
         assert rows == sorted(rows, key=lambda r: (r["user_key"], r["event_time"]))

@@ -44,7 +44,7 @@ def ids(table):
 
 @pytest.mark.parametrize(("at", "kept"), [(0, 5), (119, 5), (121, 4), (130, 3), (500, 2)])
 def test_a_snapshot_is_kept_until_its_successor_is_older_than_the_grace(policy_with, at, kept):
-    policy = policy_with(keep_snapshots=2, reader_grace_minutes=120).of("x.y")
+    policy = policy_with(keep_snapshots=2, snapshot_minutes=120).of("x.y")
     line = [
         SimpleNamespace(timestamp_ms=(T0 + minutes(offset)).timestamp() * 1000)
         for offset in (25, 20, 5, 0, -60)

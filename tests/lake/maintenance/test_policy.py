@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,12 @@ def written(path, **changes):
 
 def test_a_table_takes_its_own_then_its_namespace_then_the_defaults():
     policy = load_policy()
-    assert policy.of("gold.bills").reader_grace == timedelta(hours=6)
-    assert policy.of("bronze.cdn_requests").reader_grace == timedelta(hours=2)
     assert policy.of("bronze.cdn_requests").min_files == 4
     assert policy.of("ops.releases").min_files == policy.defaults.min_files
+    more = {**policy.tables, "gold": {"keep_snapshots": 50}, "gold.bills": {"min_files": 2}}
+    policy = policy.model_copy(update={"tables": more})
+    assert policy.of("gold.bills").keep_snapshots == 50
+    assert (policy.of("gold.bills").min_files, policy.of("gold.x").min_files) == (2, 12)
 
 
 def test_tables_are_sorted_by_columns_they_have():
@@ -59,7 +60,7 @@ def test_nothing_is_allowed_to_run_longer_than_the_graces_reckon_with():
     ("changes", "says"),
     [
         ({"orphan_grace_hours": 1}, "orphan_grace_hours is 1; expected at least"),
-        ({"tables": {"gold": {"reader_grace_minutes": 5}}}, "reader_grace_minutes of gold is 5"),
+        ({"reader_grace_minutes": 5}, "reader_grace_minutes is 5; expected at least"),
         ({"defaults": {"keep_snapshots": 0}}, "keep_snapshots"),
         ({"tables": {"gold": {"keep_snapshot": 3}}}, "keep_snapshot"),
         ({"surprise": 1}, "surprise"),

@@ -24,10 +24,16 @@ H = datetime(2026, 11, 16, 10, tzinfo=UTC)
 GRACE = load_policy().orphan_grace
 
 
-def swept(kept, **given):
-    """Sweep as of a moment at which everything written so far is past the grace."""
-    now = given.pop("now", datetime.now(UTC) + GRACE + timedelta(minutes=1))
+def swept(kept, *, marked=True, **given):
+    """Sweep as of a moment at which everything written so far is past the graces.
+
+    marked: an earlier sweep, longer ago than the reader grace, saw the same orphans.
+    """
+    now = given.pop("now", datetime.now(UTC) + GRACE + timedelta(hours=3))
     landing = given.pop("landing", kept.box.settings.landing.as_uri())
+    if marked:
+        earlier = now - load_policy().reader_grace
+        sweep(kept.box.catalog, load_policy(), landing, earlier, **{**given, "dry_run": False})
     return sweep(kept.box.catalog, load_policy(), landing, now, **given)
 
 
@@ -63,14 +69,26 @@ def test_orphans_go_and_every_row_stays(kept, policy_with):
 
 def test_a_file_younger_than_the_grace_stays_by_the_clock_of_the_store(kept, policy_with):
     (orphan, *_) = compacted(kept, policy_with)
-    now = datetime.now(UTC) + GRACE
-    seconds = (now - GRACE + timedelta(seconds=1)).timestamp()
+    now = datetime.now(UTC) + timedelta(days=30)
+    seconds = (now - GRACE).timestamp()
     os.utime(orphan, (seconds, seconds))
-    assert swept(kept, now=now - timedelta(minutes=5)).orphans == 0
-    report = {t.identifier: t for t in swept(kept, now=now).tables}[REC]
-    assert report.young >= 1
+    report = {t.identifier: t for t in swept(kept, now=now - timedelta(seconds=1)).tables}[REC]
+    assert (report.young, Path(orphan).exists()) == (1, True)
+    swept(kept, now=now + load_policy().reader_grace)
+    assert not Path(orphan).exists()
+
+
+def test_an_orphan_waits_until_nobody_can_read_it_any_more(kept, policy_with):
+    (orphan, *_) = compacted(kept, policy_with)
+    kept.age_files(timedelta(days=300))  # its age is no measure: it was live a moment ago
+    now = datetime.now(UTC)
+    grace = load_policy().reader_grace
+    first = swept(kept, marked=False, now=now)
+    assert (first.orphans, first.waiting > 0) == (0, True)
+    assert swept(kept, marked=False, now=now + grace - timedelta(minutes=1)).orphans == 0
     assert Path(orphan).exists()
-    swept(kept, now=now + timedelta(seconds=2))
+    last = swept(kept, marked=False, now=now + grace + timedelta(seconds=1))
+    assert (last.orphans, last.waiting) == (first.waiting, 0)
     assert not Path(orphan).exists()
 
 
@@ -118,8 +136,8 @@ def test_a_commit_that_comes_between_the_look_and_the_delete_keeps_its_files(
     shutil.copy2(live, late)
     original = module._Sweep._old_orphans
 
-    def meanwhile(self, found, place, counts):
-        for chunk in original(self, found, place, counts):
+    def meanwhile(self, *given):
+        for chunk in original(self, *given):
             if any(f.uri.endswith("late.parquet") for f in chunk):
                 table.add_files([late.as_uri()], check_duplicate_files=False)
             yield chunk
