@@ -49,6 +49,7 @@ class S3Server:
     master: str
     filer: str
     pid: int
+    program: str
 
     @cached_property
     def client(self) -> Any:
@@ -181,9 +182,11 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
         secret_key=secret_key,
         region="us-east-1",
         iceberg_endpoint=f"http://{at['s3.port.iceberg']}",
-        master=at["master.port"],
-        filer=at["filer.port"],
+        # as SeaweedFS writes an address whose second port is not the first plus 10000
+        master=f"{at['master.port']}.{ports['master.port.grpc']}",
+        filer=f"{at['filer.port']}.{ports['filer.port.grpc']}",
         pid=process.pid,
+        program=str(_WEED),
     )
     try:
         deadline = time.monotonic() + _START_SECONDS

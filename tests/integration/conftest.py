@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 from filelock import FileLock
 from pyiceberg.catalog import Catalog
@@ -25,7 +24,7 @@ from pyiceberg.catalog import Catalog
 from lake.catalog import table_of
 from lake.ledger import Ledger
 from lake.publish import MARTS
-from lake.reads import pins_of, relation_sql
+from lake.reads import connect, pins_of, relation_sql
 from lake.records import CHECK_RESULTS, DELIVERIES, RECORDS
 from lake.settings import LakeSettings, load_settings
 from lake.versions import Partition, hour_versions
@@ -115,8 +114,7 @@ class Weir:
         names = {n.replace(".", "_"): n for n in (*RECORDS, *(m.gold for m in MARTS))}
         used = {k: f"({relation_sql(self.catalog.load_table(n))})" for k, n in names.items()
                 if f"{{{k}}}" in sql}  # fmt: skip
-        with duckdb.connect() as connection:
-            connection.execute("set TimeZone = 'UTC'")
+        with connect(self.catalog) as connection:
             return connection.execute(sql.format(**used)).fetchall()
 
     def gold(self) -> dict[str, Rows]:
