@@ -100,13 +100,6 @@ def rebuild(
     the metadata file that counts where the files cannot tell. replace: also where the catalog has
     tables; their entries are given up, no file is.
     """
-    known = [".".join(i) for s in catalog.list_namespaces() for i in catalog.list_tables(s)]
-    if known and not replace:
-        raise RecoveryError(
-            f"the catalog has {len(known)} tables ({', '.join(known[:5])} ...); expected an empty "
-            "one. Nothing was done. If they are to be given up for what the warehouse holds, say "
-            "--replace."
-        )
     places = places_of(catalog, backup)
     if not places:
         raise RecoveryError(
@@ -114,14 +107,36 @@ def rebuild(
             "metadata. Is WEIR_WAREHOUSE the warehouse of the lost catalog?"
         )
     found = [newest(io_of(catalog), name, place, take or {}) for name, place in places.items()]
+    left = _not_registered(catalog, found, replace=replace, dry_run=dry_run)
     if not dry_run:
-        for identifier in known:
-            catalog.drop_table(identifier)
-        for one in found:
+        for one in left:
             ensure_namespace(catalog, one.identifier.split(".")[0])
             catalog.register_table(one.identifier, one.metadata_location)
             crashpoint("table_registered")
     return found
+
+
+def _not_registered(
+    catalog: Catalog, found: Sequence[Recovered], *, replace: bool, dry_run: bool
+) -> list[Recovered]:
+    """Return what is to be registered; refuses a catalog in use, goes on where a kill cut in."""
+    known = [".".join(i) for s in catalog.list_namespaces() for i in catalog.list_tables(s)]
+    if replace:
+        for identifier in () if dry_run else known:
+            catalog.drop_table(identifier)
+        return list(found)
+    left = [one for one in found if one.identifier not in known]
+    places = {one.identifier: one.metadata_location for one in found}
+    is_cut_off = left and all(
+        catalog.load_table(t).metadata_location == places.get(t) for t in known
+    )
+    if known and not is_cut_off:
+        raise RecoveryError(
+            f"the catalog has {len(known)} tables ({', '.join(known[:5])} ...); expected an empty "
+            "one. Nothing was done. If they are to be given up for what the warehouse holds, say "
+            "--replace."
+        )
+    return left
 
 
 def places_of(catalog: Catalog, backup: Backup | None = None) -> dict[str, str]:

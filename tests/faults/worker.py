@@ -21,6 +21,11 @@ from lake.commit import complete_pending
 from lake.ingest import Ingest
 from lake.landing import FolderLanding, open_landing
 from lake.ledger import Ledger
+from lake.maintenance.backup import back_up
+from lake.maintenance.policy import load_policy
+from lake.maintenance.recovery import rebuild
+from lake.maintenance.run import upkeep
+from lake.maintenance.sweep import sweep
 from lake.publish import publish_partitions, release
 from lake.reads import relation_sql
 from lake.records import BRONZE, DELIVERIES
@@ -94,6 +99,29 @@ def run(home: Path, now: datetime) -> None:
             run_id = f"{family}-{now:%H%M%S}"
             publish_partitions(catalog, settings.build_file, family, passed, {}, run_id, now)
     release(catalog, settings.serving_file, f"refresh-{now:%H%M%S}", now)
+
+
+def maintain(home: str, now: str) -> None:
+    """Do everything that maintenance does, with a policy that finds something to do."""
+    settings, at = load_settings({}, home=Path(home)), datetime.fromisoformat(now)
+    catalog = open_catalog(settings)
+    policy = load_policy()
+    changed = {"min_files": 3, "keep_snapshots": 1, "max_manifests": 1}
+    policy = policy.model_copy(
+        update={
+            "defaults": policy.defaults.model_copy(update=changed),
+            "tables": {name: {**own, **changed} for name, own in policy.tables.items()},
+        }
+    )
+    upkeep(catalog, policy, at, serving_file=settings.serving_file)
+    for moment in (at, at + policy.reader_grace):
+        sweep(catalog, policy, str(settings.landing), moment)
+    back_up(catalog, 2, at)
+
+
+def rebuild_catalog(home: str) -> None:
+    """Build a lost catalog again."""
+    rebuild(open_catalog(load_settings({}, home=Path(home))))
 
 
 def feeds(stray: str):
