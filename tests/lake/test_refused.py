@@ -147,12 +147,13 @@ def test_a_zlib_stream_is_no_gzip():
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (gzip.compress(gzip.compress(b"\0" * 10**6)), "a gzip stream inside"),
-        (gzip.compress(zstd(BODY)), "a zstd stream inside"),
+        (PACK["gz"](PACK["gz"](bytes(10**6))), "a gzip stream inside"),
+        (PACK["gz"](zstd(BODY)), "a zstd stream inside"),
         (b"PK\x03\x04" + bytes(40), "a zip archive"),
         (b"PAR1" + bytes(40), "a Parquet file"),
         ('{"a": 1}\n'.encode("utf-16"), "UTF-16 text"),
     ],
+    ids=["gzip", "zstd", "zip", "parquet", "utf-16"],
 )
 def test_what_is_no_log_is_refused(data, what):
     assert reason(data) == "not_a_log"
