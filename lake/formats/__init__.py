@@ -6,13 +6,26 @@ and which SQL turns raw columns into the canonical record. It knows nothing of w
 
 from __future__ import annotations
 
+from lake.formats.apache import Apache, Varnish
 from lake.formats.base import Family
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
+from lake.formats.nginx import Nginx
 from lake.formats.rec_events import RecEvents
+from lake.formats.squid import Squid, TrafficServer
 
 FAMILIES: dict[str, Family] = {
-    f.name: f for f in (CloudFrontV1(), CloudflareLogpush(), RecEvents())
+    f.name: f
+    for f in (
+        CloudFrontV1(),
+        CloudflareLogpush(),
+        RecEvents(),
+        Nginx(),
+        Apache(),
+        Varnish(),
+        Squid(),
+        TrafficServer(),
+    )
 }
 
 
