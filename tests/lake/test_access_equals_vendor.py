@@ -17,6 +17,7 @@ from lake.source import load_sources
 from simulator.audience import make_sessions
 from simulator.cloudflare import CloudflareWriter
 from simulator.combined import ApacheWriter, NginxWriter
+from simulator.malform import KINDS, malform
 from simulator.scenario import Scenario
 from simulator.squid import SquidWriter
 from simulator.traffic import make_requests
@@ -101,3 +102,25 @@ def test_the_requests_show_every_ending_and_cache_state(by_vendor):
     }  # fmt: skip
     assert any(r["cmcd"] for r in by_vendor)
     assert any('"' in r["user_agent"] for r in by_vendor)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_kind_of_broken_line_is_rejected_and_no_other(family, parse, traffic):
+    good = text(FAMILIES[family][0], traffic).split(b"\n")[:-1][:400]
+    broken = [
+        malform(family, kind, line, "") for kind in KINDS for line in (good[1], good[2], good[390])
+    ]
+    period = SOURCES[family].name_facts(f"{family}/edge-1/access-2026111600.log.gz")
+    data = b"\n".join([*good, *broken, b""])
+    result = parse(
+        family,
+        data,
+        source=SOURCES[family],
+        not_before=period.not_before,
+        not_after=period.not_after,
+    )
+    result.check_accounts(data)
+    assert sorted(result.reasons) == [*range(401, 401 + len(broken))]
+    assert set(result.reasons.values()) == {
+        "ragged", "bad_utf8", "wrong_type", "bad_time", "time_out_of_range",
+    }  # fmt: skip
