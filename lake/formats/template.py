@@ -126,15 +126,16 @@ class Template:
         """Return the expression of what a variable may hold."""
         end = "" if len(self.parts) == 1 else '"\\\\' if self.has_escapes else '"'
         plain = f"[^{end}]" if kind is Kind.TEXT and separator == " " else f"[^{end}{separator}]"
-        if self.has_escapes:
-            plain = rf"(?:{plain}|\\.)"
+        one = rf"(?:{plain}|\\.)" if self.has_escapes else plain
+        # unrolled, as a group that repeats remembers each of its turns
+        run = rf"{plain}*(?:\\.{plain}*)*" if self.has_escapes else f"{plain}*"
         if separator == " " and kind is Kind.TIME:
-            return f"{plain}* {plain}*"
+            return f"{run} {run}"
         if separator == " " and kind is Kind.NAME:
             return f"[^{end}]*?"
         if separator == " " and kind is Kind.LIST:
             return r'[^ ",]*(?:(?:, | : )[^ ",]*)*'
-        return f"{plain}*{lazy}"
+        return f"{one}*?" if lazy else run
 
     def judge(self, line: bytes) -> Judgement:
         """Judge one line."""

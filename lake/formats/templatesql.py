@@ -99,7 +99,9 @@ def _cut_words(template: Template, cuts: _Cuts, part: list[Piece], cell: str, na
     cuts.lists[name] = f"string_split({cell}, {quote_literal(separator)})"
     cuts.shape.append(f"len({name}) = {len(words)}")
     if template.has_escapes:
-        cuts.shape += [f"not contains({cell}, chr({m}))" for m in (QUOTE_MARK, BACKSLASH_MARK)]
+        # escapes belong into quotes; what has one elsewhere is for the judge
+        marks = (f"chr({QUOTE_MARK})", f"chr({BACKSLASH_MARK})", "'\\'")
+        cuts.shape += [f"not contains({cell}, {mark})" for mark in marks]
     for number, word in enumerate(words, 1):
         cuts.shape += _word_shape(word, f"{name}[{number}]")
         for variable, value in _word_values(word, f"{name}[{number}]"):
