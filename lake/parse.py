@@ -65,6 +65,7 @@ class Parser:
         self._buffer = Buffer()
         self._has_rejects = False
         self._schema = family.record.arrow
+        self._weight = (100 / source.sampled_percent).quantize(Decimal("0.000001"))
 
     def close(self) -> None:
         """Free engine and buffer."""
@@ -259,15 +260,13 @@ class Parser:
             "parser_version": self.family.parser_version,
             "ingested_at": constants.ingested_at,
             "producer": constants.producer,
-            "cdn": self.family.cdn,
-            "sample_weight": None,
+            "cdn": self.source.cdn or self.family.cdn or self.source.name,
+            "sample_weight": self._weight,
         }
         arrays = []
         for f in self._schema:
             if f.name in table.column_names:
                 arrays.append(table.column(f.name).cast(f.type))
-            elif f.name == "sample_weight":
-                arrays.append(pa.repeat(pa.scalar(Decimal(1), f.type), n))
             else:
                 arrays.append(pa.repeat(pa.scalar(fixed.get(f.name), f.type), n))
         return pa.Table.from_arrays(arrays, schema=self._schema)

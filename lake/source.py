@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -111,6 +112,10 @@ class Source(_Strict):
     landing: LandingSpec
     period: Period | None = None
     cadence: Cadence | None = None
+    #: who delivered, where the format cannot say (a fleet of one's own); else the format's vendor
+    cdn: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
+    #: share of requests that the vendor logs, per cent; each row stands for 100 / this many
+    sampled_percent: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(100)
     #: declared column order of a log without a header
     fields: tuple[str, ...] = ()
     #: host -> customer, exact
