@@ -114,6 +114,8 @@ def times(layout: Layout) -> dict[str, str]:
         return {"taken_us": taken, "event_time": instant(stamp), "end_at": ends}
     # in one expression: the parser judges a line by its event_time alone
     starts = f"{instant(stamp)} - to_microseconds(coalesce({taken}, 0))"
+    if stamp == "end_iso":  # any year may be written, not every one can be computed with
+        starts = f"try({starts})"
     ends = "event_time + to_microseconds(coalesce(taken_us, 0))"
     return {"taken_us": taken, "event_time": starts, "end_at": ends}
 
