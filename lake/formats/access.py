@@ -111,26 +111,28 @@ class AccessLog(Family):
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return times, request line, host, path, query and cache status."""
         f = Fields(layout)
-        return {**access.times(layout), **access.request(f), "cache_d": self.cache_sql(f)}
+        return {**access.times(layout), **access.request(f), **self._cache(f)}
+
+    def _cache(self, f: Fields) -> dict[str, str]:
+        return {"cache_w": f"lower({self.cache_word(f)})", "cache_d": self.cache_sql()}
 
     def cache_word(self, f: Fields) -> str:
         """Return the SQL of what the server says of its cache."""
-        return f.unescaped("cache")
+        return f("cache")
 
-    def cache_sql(self, f: Fields) -> str:
-        """Return the SQL of the normalised cache status."""
-        word = f"lower({self.cache_word(f)})"
+    def cache_sql(self) -> str:
+        """Return the SQL of the normalised cache status, from cache_w in lower case."""
         # exact words first; the prose of mod_cache and of X-Cache headers after them
-        return f"""case {word} when 'hit' then 'HIT' when 'miss' then 'MISS'
+        return """case cache_w when 'hit' then 'HIT' when 'miss' then 'MISS'
           when 'expired' then 'MISS' when 'stale' then 'STALE' when 'updating' then 'STALE'
           when 'revalidated' then 'REVALIDATED' when 'bypass' then 'BYPASS'
           when 'pass' then 'BYPASS' when 'pipe' then 'BYPASS' when 'synth' then 'SYNTH'
           when 'error' then 'ERROR'
-          else case when {word} is null then 'UNKNOWN'
-            when contains({word}, 'conditional') or contains({word}, 'revalidat')
+          else case when cache_w is null then 'UNKNOWN'
+            when contains(cache_w, 'conditional') or contains(cache_w, 'revalidat')
             then 'REVALIDATED'
-            when contains({word}, 'stale') then 'STALE' when contains({word}, 'miss') then 'MISS'
-            when contains({word}, 'hit') then 'HIT' else 'UNKNOWN' end end"""
+            when contains(cache_w, 'stale') then 'STALE' when contains(cache_w, 'miss') then 'MISS'
+            when contains(cache_w, 'hit') then 'HIT' else 'UNKNOWN' end end"""
 
     def aborted_sql(self, f: Fields) -> str:
         """Return the SQL of whether the viewer went away."""
@@ -179,7 +181,7 @@ class AccessLog(Family):
             "tls_cipher": f("tls_cipher"),
             "user_agent": f.unescaped("agent"),
             "referer": f"referer_of({f.unescaped('referer')})",
-            "content_type": f.unescaped("content_type"),
+            "content_type": f("content_type"),
             "content_length": f.number("content_length"),
             **access.range_bounds(f),
             **access.upstreams(f),

@@ -23,7 +23,6 @@ STAMPS = tuple(
 )
 _UNITS_US = {"duration_us": 1, "duration_ms": 1_000, "duration_s": 1_000_000}
 _EPOCHS_US = {"epoch_us": 1, "epoch_ms": 1_000, "epoch_s": 1_000_000}
-_MAX_EPOCH_US = 4_102_444_800_000_000  # 2100: no later instant is believed
 _MAX_DURATION_US = 10**15
 _PEER = r"'([0-9.]{7,15}|\[?[0-9a-fA-F]*:[0-9a-fA-F:]+\]?)(:[0-9]+)?$'"
 _CMCD_HEADERS = ("cmcd_object", "cmcd_request", "cmcd_session", "cmcd_status")
@@ -89,8 +88,7 @@ def instant(stamp: str) -> str:
     if kind == "iso":
         found = f"try_cast({value} as timestamptz)"
         return f"case when isfinite({found}) then {found} end"
-    micros = _micros(value, _EPOCHS_US[kind])
-    return f"case when {micros} between 0 and {_MAX_EPOCH_US} then make_timestamptz({micros}) end"
+    return f"try(make_timestamptz({_micros(value, _EPOCHS_US[kind])}))"
 
 
 def precision(stamp: str) -> str:
@@ -114,7 +112,7 @@ def times(layout: Layout) -> dict[str, str]:
         return {"taken_us": taken, "event_time": instant(stamp), "end_at": ends}
     # in one expression: the parser judges a line by its event_time alone
     starts = f"{instant(stamp)} - to_microseconds(coalesce({taken}, 0))"
-    if stamp == "end_iso":  # any year may be written, not every one can be computed with
+    if not stamp.endswith("local"):  # any year may be written, not every one computed with
         starts = f"try({starts})"
     ends = "event_time + to_microseconds(coalesce(taken_us, 0))"
     return {"taken_us": taken, "event_time": starts, "end_at": ends}

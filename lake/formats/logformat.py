@@ -82,8 +82,11 @@ def _with_query(pieces: list[Piece]) -> list[Piece]:
     found: list[Piece] = []
     for piece in pieces:
         before = found[-1] if found else ""
-        both = isinstance(piece, Variable) and isinstance(before, Variable)
-        if both and (before.field, piece.field) == ("path", "query"):
+        if (
+            isinstance(piece, Variable)
+            and isinstance(before, Variable)
+            and (before.field, piece.field) == ("path", "query")
+        ):
             found[-1] = Variable(before.name + piece.name, "target", Kind.NAME)
         else:
             found.append(piece)

@@ -63,13 +63,13 @@ class Squid(AccessLog):
             )
         return Template(_pieces(self._stamp), is_padded=True)
 
-    def cache_sql(self, f: Fields) -> str:
+    def cache_sql(self) -> str:
         """Return the SQL of the cache status; what happened to the client is no part of it."""
-        code = f"regexp_replace({f('cache')}, '_(ABORTED|TIMEDOUT|IGNORED)$', '')"
-        cases = " ".join(f"when '{code}' then '{state}'" for code, state in _CODES.items())
+        code = "regexp_replace(cache_w, '_(aborted|timedout|ignored)$', '')"
+        cases = " ".join(f"when '{c.lower()}' then '{state}'" for c, state in _CODES.items())
         return (
-            f"case {code} {cases} else case when starts_with({f('cache')}, 'ERR_') then 'ERROR' "
-            "else 'UNKNOWN' end end"
+            f"case {code} {cases} "
+            "else case when starts_with(cache_w, 'err_') then 'ERROR' else 'UNKNOWN' end end"
         )
 
     def aborted_sql(self, f: Fields) -> str:

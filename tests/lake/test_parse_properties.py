@@ -20,7 +20,11 @@ from lake.pseudonyms import Keyring
 from lake.refused import RefusedError
 from lake.source import ABSOLUTE_RANGE
 
-FAMILIES = tuple(formats.FAMILIES)
+#: those that another one shares all of its reading with run with the slow tests
+ALIKE = ("nginx", "varnishncsa", "ats_squid")
+FAMILIES = tuple(
+    pytest.param(f, marks=pytest.mark.slow) if f in ALIKE else f for f in formats.FAMILIES
+)
 JSON = ("cloudflare_logpush", "rec_events")
 BOUNDED = settings(
     derandomize=True,
