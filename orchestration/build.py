@@ -25,6 +25,7 @@ from orchestration.jobs import (
     SWEEP_ORPHANS,
     refresh_job,
 )
+from orchestration.operations import landed
 from orchestration.resources import Clock, Dbt, Lake
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
@@ -46,12 +47,12 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     }
     feeds = {
         r.identifier: [s for s in sources if family_of(s.format).record.identifier == r.identifier]
-        for r in BRONZE
+        for r in landed(sources)
     }
     return dg.Definitions(
         assets=[
             *landing_specs(sources),
-            *(ingest_asset(r, feeds[r.identifier]) for r in BRONZE),
+            *(ingest_asset(r, feeds[r.identifier]) for r in landed(sources)),
             *ledger_specs(),
             contracts_spec(),
             *(model_assets(f) for f in FAMILIES),

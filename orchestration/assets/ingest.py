@@ -12,6 +12,10 @@ from orchestration.resources import Clock, Lake
 _OWNERS = {
     "bronze.cdn_requests": ["team:delivery"],
     "bronze.rec_events": ["team:recommendation"],
+    "bronze.vendor_usage": ["team:delivery"],
+    "bronze.vendor_invoices": ["team:finance"],
+    "bronze.producer_rosters": ["team:data"],
+    "bronze.capacities": ["team:delivery"],
 }
 
 
