@@ -5,13 +5,14 @@ Belongs here: how a test gets a parsed file, a landing or a lake. Does not: what
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ import yaml
 from lake.audit import AuditReport, CheckResult, DeliverySubject
 from lake.catalog import ensure_all, open_catalog
 from lake.deliveries import Delivery, read_ledger
-from lake.formats import FAMILIES
+from lake.formats import COUNTER_FAMILIES, FAMILIES
 from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
@@ -40,6 +41,9 @@ from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sourc
 from lake.totals import ParseTotals
 from lake.versions import Partition, hour_versions
 
+COUNTER_BASES: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parent / "counter_bases.yaml").read_text()
+)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PROTECTION = Protection(Keyring.of(b"a key of the tests"))
 CF_FIELDS = """
@@ -131,7 +135,18 @@ def judged(family: Family) -> Family:
     return made
 
 
-JUDGED: dict[str, Family] = {name: judged(family) for name, family in FAMILIES.items()}
+JUDGED: dict[str, Family] = {
+    # every line of a counter family is judged anyway
+    **{name: judged(family) for name, family in FAMILIES.items()},
+    **{family.name: family for family in COUNTER_FAMILIES},
+}
+
+
+def csv_line(cells: Iterable[str]) -> bytes:
+    """Return one line of a CSV, quoted where it must be, without its end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue().encode()
 
 
 def source_of(family: str, **changes: Any) -> Source:
@@ -232,6 +247,8 @@ class Lines:
 
     @staticmethod
     def header(family: str) -> bytes:
+        if COUNTER_BASES.get(family, {}).get("csv"):
+            return csv_line(COUNTER_BASES[family]["base"]) + b"\n"
         if family != "cloudfront_v1":
             return b""
         return f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode()
@@ -243,13 +260,18 @@ class Lines:
         base = {"cloudfront_v1": CF_BASE, "cloudflare_logpush": CFL_BASE, "rec_events": REC_BASE}
         if family in ACCESS:
             return access_line(family, changes or {})
+        base |= {name: found["base"] for name, found in COUNTER_BASES.items()}
         values = {**base[family], **(changes or {})}
         values = {k: v for k, v in values.items() if k not in drop}
         if family == "cloudfront_v1":
             return "\t".join(str(v) for v in values.values()).encode()
+        if COUNTER_BASES.get(family, {}).get("csv"):
+            return csv_line("" if v is None else str(v) for v in values.values())
         return json.dumps(values, separators=(",", ":")).encode()
 
     def numbered(self, family: str, n: int) -> bytes:
+        if family in COUNTER_BASES:
+            return self.line(family, {COUNTER_BASES[family]["numbered"]: f"n-{n}"})
         name = {"cloudfront_v1": "x-edge-request-id", "cloudflare_logpush": "RayID"}
         if family in ACCESS:
             return self.line(family, {ACCESS[family]["numbered"]: 7000 + n})
