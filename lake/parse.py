@@ -57,13 +57,15 @@ class Parser:
 
     def __init__(self, source: Source, family: Family, protection: Protection | None) -> None:
         self.source = source
-        self.family = family
+        self.family = family = family.in_container(source.container)
         self._protection = protection
         self._allow = source.privacy.query_allow
         self._projection = Projection(source, family)
         self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
         self._has_rejects = False
+        #: rejected rows of a columnar object by number, where a person looks at it
+        self.raws: dict[int, bytes] = {}
         self._schema = family.record.arrow
         self._weight = (100 / source.sampled_percent).quantize(Decimal("0.000001"))
 
@@ -144,10 +146,10 @@ class Parser:
                 totals.header += 1
             elif isinstance(found, Reject):
                 totals.rejects.append(rejected_line(lines, number, first, offset, found.reason))
-        parts = [] if fast is None else [_with_lines(fast, numbers + first)]
+        parts = [] if fast is None else [with_lines(fast, numbers + first)]
         if good:
             rescued, late = self._rescue(good, layout, constants)
-            parts += [_with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
+            parts += [with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
             for number, reason in late:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
         totals.lines += len(lines)
@@ -172,12 +174,13 @@ class Parser:
         read = self.family.read_sql(segment.path, layout, lines.longest)
         candidates = lines.not_blank()
         try:
-            rows = self._engine.prepared(
-                self._projection.fast(read, layout),
-                instant(constants.not_before),
-                instant(constants.not_after),
-                str(len(candidates) - layout.header_lines - _TAIL_ROWS),
-            )
+            with lines.hidden(self.family.masked(lines).tolist()):
+                rows = self._engine.prepared(
+                    self._projection.fast(read, layout),
+                    instant(constants.not_before),
+                    instant(constants.not_after),
+                    str(len(candidates) - layout.header_lines - _TAIL_ROWS),
+                )
         except (duckdb.InvalidInputException, duckdb.DataError):
             # a reader that gives up (CSV does on mixed line ends, arithmetic on a year 290000)
             # vouches for nothing
@@ -279,7 +282,8 @@ def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]
     return np.flatnonzero(missing) + 1
 
 
-def _with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
-    return table.drop_columns(["rn", "is_ok"]).append_column(
-        "source_line", pa.array(numbers, pa.int64())
-    )
+def with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    """Return rows with their physical line in place of the engine's row number."""
+    return table.drop_columns(
+        [c for c in ("rn", "is_ok") if c in table.column_names]
+    ).append_column("source_line", pa.array(numbers, pa.int64()))

@@ -109,6 +109,8 @@ class Source(_Strict):
     description: str
     owner: str
     format: str
+    #: what its records come in, where the format leaves a choice: ndjson, csv, parquet
+    container: str | None = None
     landing: LandingSpec
     period: Period | None = None
     cadence: Cadence | None = None
@@ -175,6 +177,10 @@ def load_source(path: Path) -> Source:
             f"{path.name}: format: {source.format!r} is not known. "
             f"Use one of {', '.join(sorted(FAMILIES))}."
         )
+    try:
+        FAMILIES[source.format].in_container(source.container)
+    except ValueError as err:
+        raise SourceError(f"{path.name}: container: {err}. Use one of those.") from err
     return source
 
 

@@ -7,6 +7,7 @@ from typing import BinaryIO
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
 from lake.formats.rec_events import RecEvents
+from lake.parquet_rows import column_names
 from lake.unpacked import first_bytes
 
 _HEAD_BYTES = 1 << 18
@@ -15,6 +16,21 @@ _TELLING_KEYS = {
     CloudflareLogpush.name: (b"EdgeStartTimestamp", b"EdgeResponseStatus"),
     RecEvents.name: (b"event_id", b"event_type", b"event_ts_ms"),
 }
+_TELLING_COLUMNS = {
+    RecEvents.name: ("event_id", "event_type", "event_ts_ms"),
+}
+
+
+def detect_parquet(stream: BinaryIO) -> str | None:
+    """Return the family whose telling keys a Parquet object has as columns, None when none has.
+
+    Raises RefusedError for an object that cannot be opened.
+    """
+    columns = set(column_names(stream))
+    for family, keys in _TELLING_COLUMNS.items():
+        if columns.issuperset(keys):
+            return family
+    return None
 
 
 def detect(stream: BinaryIO, name: str) -> str | None:

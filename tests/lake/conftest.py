@@ -22,6 +22,7 @@ import pytest
 
 from lake.audit import AuditReport, CheckResult, DeliverySubject
 from lake.catalog import ensure_all, open_catalog
+from lake.columnar import parser_of
 from lake.deliveries import Delivery, read_ledger
 from lake.formats import FAMILIES, CloudflareLogpush, CloudFrontV1, RecEvents
 from lake.formats.base import Family
@@ -193,7 +194,7 @@ class ParseTool:
         known = (family, judged, repr(feed))
         if known not in self._parsers:
             how = JUDGED[family] if judged else FAMILIES[family]
-            self._parsers[known] = Parser(feed, how, PROTECTION)
+            self._parsers[known] = parser_of(feed, how, PROTECTION)
         given = {"not_before": ABSOLUTE_RANGE[0], "not_after": ABSOLUTE_RANGE[1], **constants}
         tables: list[pa.Table] = []
         totals = self._parsers[known].parse(
