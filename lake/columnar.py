@@ -133,7 +133,8 @@ class ColumnarParser(Parser):
                 fields.append(f"cast(null as {kind}) as {column}")
                 continue
             given = _plain(name, schema.field(name).type)
-            if given == column and kind != "VARCHAR" and _is_text(schema.field(name).type):
+            has_nulls = kind != "VARCHAR" or len(self._layout.nulls) > 1
+            if given == column and has_nulls and _is_text(schema.field(name).type):
                 given = f"case when {column} in ({nulls}) then null else {column} end"
             value = f"try_cast({given} as {kind})"
             if kind == "DOUBLE":

@@ -9,10 +9,19 @@ from __future__ import annotations
 from lake.formats.base import Family
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
+from lake.formats.cloudfront_realtime import CloudFrontRealtime
+from lake.formats.cloudfront_v2 import CloudFrontV2
 from lake.formats.rec_events import RecEvents
 
 FAMILIES: dict[str, Family] = {
-    f.name: f for f in (CloudFrontV1(), CloudflareLogpush(), RecEvents())
+    f.name: f
+    for f in (
+        CloudFrontV1(),
+        CloudFrontV2(),
+        CloudFrontRealtime(),
+        CloudflareLogpush(),
+        RecEvents(),
+    )
 }
 
 

@@ -21,6 +21,8 @@ class RecordFamily(Family):
 
     fields: Mapping[str, str]
     required: tuple[str, ...]
+    #: fields that are known and not read
+    ignored: frozenset[str] = frozenset()
     containers = ("ndjson", "csv", "parquet")
 
     @property
@@ -55,7 +57,7 @@ class RecordFamily(Family):
 
     def unknown_fields(self, lines: Lines) -> Iterable[str]:
         """Return keys without a column, of a sample of the lines."""
-        return unknown_keys(lines, self.fields)
+        return unknown_keys(lines, self.fields) - self.ignored
 
     def judge(self, line: bytes, layout: Layout) -> Judgement:
         """Judge one line of JSON."""

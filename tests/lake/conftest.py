@@ -24,7 +24,14 @@ from lake.audit import AuditReport, CheckResult, DeliverySubject
 from lake.catalog import ensure_all, open_catalog
 from lake.columnar import parser_of
 from lake.deliveries import Delivery, read_ledger
-from lake.formats import FAMILIES, CloudflareLogpush, CloudFrontV1, RecEvents
+from lake.formats import (
+    FAMILIES,
+    CloudflareLogpush,
+    CloudFrontRealtime,
+    CloudFrontV1,
+    CloudFrontV2,
+    RecEvents,
+)
 from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
@@ -56,6 +63,54 @@ req-1 vod.aurora.example https 120 0.250 - TLSv1.3 TLS_AES_128_GCM_SHA256 Hit HT
 - - 54298 0.010 Hit video/mp2t 1400 - -
 """.split()  # noqa: SIM905
 CF_BASE = dict(zip(CF_FIELDS, CF_VALUES, strict=True))
+CF2_BASE: dict[str, Any] = {**CF_BASE, "asn": "3320", "c-country": "DE"}
+RT_BASE: dict[str, Any] = {
+    "timestamp": "1794823205.373",
+    "c-ip": "192.0.2.77",
+    "time-to-first-byte": "0.010",
+    "sc-status": "200",
+    "sc-bytes": "1500",
+    "cs-method": "GET",
+    "cs-protocol": "https",
+    "cs-host": "vod.aurora.example",
+    "cs-uri-stem": "/hls/a/seg1.ts?v=1&token=s3cret",
+    "cs-bytes": "120",
+    "x-edge-location": "FRA56-P1",
+    "x-edge-request-id": "req-1",
+    "x-host-header": "d1.cloudfront.net",
+    "time-taken": "0.250",
+    "cs-protocol-version": "HTTP/2.0",
+    "c-ip-version": "IPv4",
+    "cs-user-agent": "Mozilla/5.0%20(X11)",
+    "cs-referer": "https://play.example/watch?token=s3cret",
+    "cs-cookie": "-",
+    "cs-uri-query": "v=1&token=s3cret",
+    "x-edge-response-result-type": "Hit",
+    "x-forwarded-for": "-",
+    "ssl-protocol": "TLSv1.3",
+    "ssl-cipher": "TLS_AES_128_GCM_SHA256",
+    "x-edge-result-type": "Hit",
+    "sc-content-type": "video/mp2t",
+    "sc-content-len": "1400",
+    "sc-range-start": "-",
+    "sc-range-end": "-",
+    "c-port": "54298",
+    "x-edge-detailed-result-type": "Hit",
+    "c-country": "de",
+    "cs-headers": "Host:vod.aurora.example%0AAuthorization:s3cret",
+    "origin-fbl": "-",
+    "origin-lbl": "-",
+    "asn": "3320",
+    "cmcd-encoded-bitrate": "-",
+    "cmcd-buffer-length": "-",
+    "cmcd-buffer-starvation": "-",
+    "cmcd-content-id": "-",
+    "cmcd-next-object-request": "-",
+    "cmcd-object-type": "-",
+    "cmcd-session-id": "-",
+    "cmcd-startup": "-",
+    "cmcd-top-bitrate": "-",
+}
 CFL_BASE: dict[str, Any] = {
     "EdgeStartTimestamp": 1794823205123456000,
     "EdgeEndTimestamp": 1794823205373456000,
@@ -128,9 +183,39 @@ class JudgedRec(RecEvents):
         return numbers
 
 
+class JudgedCloudFrontV2(CloudFrontV2):
+    """Believes no fast read."""
+
+    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
+        return numbers
+
+
+class JudgedRealtime(CloudFrontRealtime):
+    """Believes no fast read."""
+
+    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
+        return numbers
+
+
 JUDGED: dict[str, Family] = {
-    f.name: f for f in (JudgedCloudFront(), JudgedCloudflare(), JudgedRec())
+    f.name: f
+    for f in (
+        JudgedCloudFront(),
+        JudgedCloudFrontV2(),
+        JudgedRealtime(),
+        JudgedCloudflare(),
+        JudgedRec(),
+    )
 }
+#: what a line of each family is made of
+BASES: dict[str, dict[str, Any]] = {
+    "cloudfront_v1": CF_BASE,
+    "cloudfront_v2": CF2_BASE,
+    "cloudfront_realtime": RT_BASE,
+    "cloudflare_logpush": CFL_BASE,
+    "rec_events": REC_BASE,
+}
+DELIMITED = ("cloudfront_v1", "cloudfront_realtime")
 
 
 def source_of(family: str, **changes: Any) -> Source:
@@ -142,6 +227,7 @@ def source_of(family: str, **changes: Any) -> Source:
         "landing": LandingSpec(prefix="in/"),
         "customers": {"vod.aurora.example": "aurora"},
         "privacy": Privacy(query_allow=("v", "quality")),
+        "fields": tuple(RT_BASE) if family == "cloudfront_realtime" else (),
     }
     return Source(**{**given, **changes})
 
@@ -237,16 +323,15 @@ class Lines:
     def line(
         family: str, changes: Mapping[str, Any] | None = None, drop: Sequence[str] = ()
     ) -> bytes:
-        base = {"cloudfront_v1": CF_BASE, "cloudflare_logpush": CFL_BASE, "rec_events": REC_BASE}
-        values = {**base[family], **(changes or {})}
+        values = {**BASES[family], **(changes or {})}
         values = {k: v for k, v in values.items() if k not in drop}
-        if family == "cloudfront_v1":
+        if family in DELIMITED:
             return "\t".join(str(v) for v in values.values()).encode()
         return json.dumps(values, separators=(",", ":")).encode()
 
     def numbered(self, family: str, n: int) -> bytes:
-        name = {"cloudfront_v1": "x-edge-request-id", "cloudflare_logpush": "RayID"}
-        return self.line(family, {name.get(family, "event_id"): f"n-{n}"})
+        ids = ("x-edge-request-id", "RayID", "event_id")
+        return self.line(family, {next(i for i in ids if i in BASES[family]): f"n-{n}"})
 
     def file(self, family: str, lines: Sequence[bytes]) -> bytes:
         return self.header(family) + b"".join(line + b"\n" for line in lines)
