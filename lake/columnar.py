@@ -62,7 +62,7 @@ class ColumnarParser(Parser):
         self.raws.clear()
         rows = ParquetRows(stream, size, self._records.field_of, self.source.limits)
         rows.require(self._records.required)
-        totals.note_unknown(rows.unknown)
+        totals.note_unknown(n for n in rows.unknown if n not in self._records.ignored)
         for piece in rows.pieces():
             self._piece(piece, constants, totals, emit)
             totals.require_mostly_good(self.source.limits)

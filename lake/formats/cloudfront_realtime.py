@@ -85,7 +85,8 @@ class CloudFrontRealtime(Family):
         col = fields.Columns(layout)
         end = (
             'case when "timestamp" between 0 and 9999999999 '
-            'then make_timestamptz(cast(cast("timestamp" as decimal(28, 6)) * 1000000 as bigint)) end'
+            'then make_timestamptz(cast(cast("timestamp" as decimal(28, 6)) * 1000000 '
+            "as bigint)) end"
         )
         stem = col("cs-uri-stem")
         query = (

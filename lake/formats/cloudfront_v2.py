@@ -18,7 +18,12 @@ from lake.formats.record_family import RecordFamily
 from lake.records import CDN_REQUESTS
 from lake.source import Source
 
-_LEFT_OUT = frozenset((*fields.LEFT_OUT, *fields.CMCD, *fields.CMCD_LEFT_OUT))
+_NAMES = (*fields.LEFT_OUT, *fields.CMCD, *fields.CMCD_LEFT_OUT)
+
+
+def snake_case(name: str) -> str:
+    """Return a field's name as a column of Parquet: cs(User-Agent) -> cs_user_agent."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 class CloudFrontV2(RecordFamily):
@@ -31,7 +36,7 @@ class CloudFrontV2(RecordFamily):
     containers = ("ndjson", "parquet")
     fields: Mapping[str, str] = {**fields.TYPES, **dict.fromkeys(fields.TEXT, "VARCHAR")}
     required = ("sc-status",)
-    ignored = _LEFT_OUT
+    ignored = frozenset((*_NAMES, *(snake_case(n) for n in _NAMES)))
 
     @cached_property
     def column_names(self) -> Mapping[str, str]:  # type: ignore[override]
@@ -77,8 +82,3 @@ class CloudFrontV2(RecordFamily):
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
         """Return the canonical columns."""
         return fields.canonical_sql(fields.Columns(layout), source)
-
-
-def snake_case(name: str) -> str:
-    """Return a field's name as a column of Parquet: cs(User-Agent) -> cs_user_agent."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

@@ -22,7 +22,8 @@ def read_sql(path: str, layout: Layout, longest_line: int) -> str:
     nulls = ", ".join(quote_literal(n) for n in NULLS)
     return (
         f"select row_number() over () as rn, * from read_csv({quote_literal(path)}, "
-        f"delim={quote_literal(layout.delimiter)}, quote='', escape='', header=false, auto_detect=false, "
+        f"delim={quote_literal(layout.delimiter)}, quote='', escape='', header=false, "
+        f"auto_detect=false, "
         f"skip={layout.header_lines}, columns={{{columns}}}, strict_mode=true, "
         f"store_rejects=true, rejects_limit=0, nullstr=[{nulls}], parallel=false, "
         f"max_line_size={line_limit(longest_line)})"
