@@ -97,12 +97,11 @@ def _ingest(
     from lake.pseudonyms import Keyring
     from lake.reads import relation_sql
     from lake.records import REJECTS
-    from lake.source import load_sources
 
     _import_what_runs()
     logs = load_logs(Path(manifest))
     settings = _settings(home)
-    source = source or load_sources(settings.sources)[logs.family]
+    source = source or source_of(logs.family)
     record = record or family_of(source.format).record
     catalog = open_catalog(settings)
     ensure_all(catalog)
@@ -159,7 +158,7 @@ def duckdb(manifest: str, home: str) -> Job:
         f"from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
         "hive_partitioning=false)"
     )
-    if logs.family == "cloudfront":
+    if logs.family in ("cloudfront", "cloudfront_realtime"):
         sql = (
             f"from read_csv({files}, delim='\t', quote='', escape='', header=false, "
             f"auto_detect=false, skip={layout.header_lines}, columns={{{columns}}}, "
@@ -203,15 +202,28 @@ def _settings(home: str) -> LakeSettings:
     return load_settings({}, Path(home))
 
 
+def source_of(family: str) -> Source:
+    """Return the packaged source of a family; CloudFront's for what CloudFront writes otherwise."""
+    from lake.settings import PACKAGED_SOURCES
+    from lake.source import load_sources
+    from simulator.cloudfront_realtime import FIELDS
+
+    packaged = load_sources(PACKAGED_SOURCES)
+    if family in packaged:
+        return packaged[family]
+    fields = FIELDS if family == "cloudfront_realtime" else ()
+    return packaged["cloudfront"].model_copy(
+        update={"name": family, "format": family, "fields": fields}
+    )
+
+
 def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
-    """Return the packaged source of a family, and the layout of its first file."""
+    """Return the source of a family, and the layout of its first file."""
     from isal import igzip
 
     from lake.formats import family_of
-    from lake.settings import PACKAGED_SOURCES
-    from lake.source import load_sources
 
-    source = load_sources(PACKAGED_SOURCES)[logs.family]
+    source = source_of(logs.family)
     with igzip.open(logs.landing / min(logs.malformed)) as stream:
         head = stream.read(_HEAD_BYTES)
     return source, family_of(source.format).layout(head, source, None)

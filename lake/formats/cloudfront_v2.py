@@ -39,7 +39,7 @@ class CloudFrontV2(RecordFamily):
     ignored = frozenset((*_NAMES, *(snake_case(n) for n in _NAMES)))
 
     @cached_property
-    def column_names(self) -> Mapping[str, str]:  # type: ignore[override]
+    def column_names(self) -> Mapping[str, str]:
         """Return the snake case of each field -> field."""
         return {snake_case(name): name for name in self.fields}
 

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
+from lake.formats.cloudfront_v2 import CloudFrontV2
 from lake.formats.rec_events import RecEvents
 from lake.parquet_rows import column_names
 from lake.unpacked import first_bytes
@@ -14,9 +15,11 @@ _HEAD_BYTES = 1 << 18
 _HEAD_LINES = 50
 _TELLING_KEYS = {
     CloudflareLogpush.name: (b"EdgeStartTimestamp", b"EdgeResponseStatus"),
+    CloudFrontV2.name: (b"x-edge-location", b"sc-status"),
     RecEvents.name: (b"event_id", b"event_type", b"event_ts_ms"),
 }
 _TELLING_COLUMNS = {
+    CloudFrontV2.name: ("x_edge_location", "sc_status"),
     RecEvents.name: ("event_id", "event_type", "event_ts_ms"),
 }
 

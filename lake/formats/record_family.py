@@ -23,7 +23,7 @@ class RecordFamily(Family):
     required: tuple[str, ...]
     #: fields that are known and not read
     ignored: frozenset[str] = frozenset()
-    containers = ("ndjson", "csv", "parquet")
+    containers: tuple[str, ...] = ("ndjson", "csv", "parquet")
 
     @property
     def column_names(self) -> Mapping[str, str]:

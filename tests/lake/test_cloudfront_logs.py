@@ -127,7 +127,7 @@ NAMES = [
     ("cloudfront_v2_parquet",
      "cloudfront_parquet/AWSLogs/111122223333/CloudFront/E2/2026/11/16/10/"
      "E2.2026-11-16-10.a1b2.parquet", "E2"),
-    ("cloudfront_realtime", "realtime/cloudfront/2026/11/16/10/live-1-2026-11-16-10-02-03-ab", None),
+    ("cloudfront_realtime", "realtime/cloudfront/2026/11/16/10/l-1-2026-11-16-10-02-03-ab", None),
     ("cloudfront_firehose", "firehose/cloudfront/2026/11/16/10/std-1-2026-11-16-10-02-03-ab", None),
     ("rec_events_parquet",
      "rec_events_parquet/dt=2026-11-16/hour=10/rec-eu-1-900.parquet", "rec-eu-1"),
