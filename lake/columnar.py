@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from lake.formats.base import Family, Layout, Reject, Row
+from lake.formats.base import Family, Layout, Row
 from lake.formats.record_family import RecordFamily
 from lake.parquet_rows import ParquetRows, Piece
 from lake.parse import Constants, Parser, with_lines
@@ -89,23 +89,8 @@ class ColumnarParser(Parser):
             parts = [fast if is_used.all() else fast.filter(pa.array(is_used))]
             doubtful = np.setdiff1d(doubtful, parts[0].column("rn").to_numpy(), assume_unique=True)
         texts = self._texts(piece, doubtful.tolist())
-        rejects: dict[int, str] = {}
-        good: list[tuple[int, Row]] = []
-        for number, values in texts.items():
-            found = (
-                Reject(piece.bad[number])
-                if number in piece.bad
-                else self._records.judge_record(values, self._judge_layout)
-            )
-            if isinstance(found, Row):
-                good.append((number, found))
-            else:
-                rejects[number] = found.reason
-        if good:
-            rescued, late = self._rescue(good, self._judge_layout, constants)
-            rejects |= dict(late)
-            parts += rescued
-        for part in parts:
+        rejects, rescued = self._judged(piece, texts, constants)
+        for part in (*parts, *rescued):
             kept, lost = self._without_lost(with_lines(part, part.column("rn").to_numpy()))
             rejects |= dict.fromkeys(lost, KEY_DESTROYED)
             texts |= self._texts(piece, lost)
@@ -121,6 +106,25 @@ class ColumnarParser(Parser):
             if self._protection is None:
                 self.raws[piece.first + number] = raw
         totals.lines += piece.rows.num_rows
+
+    def _judged(
+        self, piece: Piece, texts: Mapping[int, Mapping[str, str]], constants: Constants
+    ) -> tuple[dict[int, str], list[pa.Table]]:
+        """Judge doubtful rows; return why some are rejected, and those that are good after all."""
+        rejects = {number: piece.bad[number] for number in texts if number in piece.bad}
+        good: list[tuple[int, Row]] = []
+        for number, values in texts.items():
+            if number in rejects:
+                continue
+            found = self._records.judge_record(values, self._judge_layout)
+            if isinstance(found, Row):
+                good.append((number, found))
+            else:
+                rejects[number] = found.reason
+        if not good:
+            return rejects, []
+        rescued, late = self._rescue(good, self._judge_layout, constants)
+        return rejects | dict(late), rescued
 
     def _typed(self, schema: pa.Schema) -> str:
         """Return the SELECT of all fields in their types, and whether a value did not fit."""

@@ -195,13 +195,8 @@ class Parser:
         if len(candidates) != (at[-1] if len(at) else 0):
             # the reader and the line index disagree: believe neither, judge every line
             return nothing
-        is_ok = rows.column("is_ok")
-        if not pc.all(is_ok).as_py():
-            tail = max(0, rows.num_rows - _TAIL_ROWS)
-            ended = rows.slice(tail)
-            rows = pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
-            at = rows.column("rn").to_numpy()
-        numbers = candidates[at - 1]
+        rows = _only_good(rows)
+        numbers = candidates[rows.column("rn").to_numpy() - 1]
         overruled = np.union1d(self.family.overruled(lines, layout, numbers), lines.with_nul())
         if segment.memory[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
             overruled = np.append(overruled, 1)  # the reader skips it wherever a chunk begins
@@ -273,6 +268,15 @@ class Parser:
             else:
                 arrays.append(pa.repeat(pa.scalar(fixed.get(f.name), f.type), n))
         return pa.Table.from_arrays(arrays, schema=self._schema)
+
+
+def _only_good(rows: pa.Table) -> pa.Table:
+    """Return the rows that are good: all of them but some at the end."""
+    if pc.all(rows.column("is_ok")).as_py():
+        return rows
+    tail = max(0, rows.num_rows - _TAIL_ROWS)
+    ended = rows.slice(tail)
+    return pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
 
 
 def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]:
