@@ -101,7 +101,7 @@ def _ingest(
     _import_what_runs()
     logs = load_logs(Path(manifest))
     settings = _settings(home)
-    source = source or _source_of(logs.family)
+    source = source or source_of(logs.family)
     record = record or family_of(source.format).record
     catalog = open_catalog(settings)
     ensure_all(catalog)
@@ -182,7 +182,7 @@ def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str])
             for c, t in types.items()
         )
         return f"select {', '.join(casts)} from ({select_sql(layout.template, lines)})"
-    if family == "cloudfront":
+    if family in ("cloudfront", "cloudfront_realtime"):
         return (
             f"from read_csv({files}, delim='\t', {csv}, skip={layout.header_lines}, "
             f"columns={{{columns}}}, nullstr='-')"
@@ -219,14 +219,21 @@ def _settings(home: str) -> LakeSettings:
     return load_settings({}, Path(home))
 
 
-def _source_of(family: str) -> Source:
-    """Return the packaged source of a family, or the example of a server of one's own."""
+def source_of(family: str) -> Source:
+    """Return the source of a family: packaged, an example, or CloudFront's for its other logs."""
     from benchmarks.harness import PROJECT
     from benchmarks.logs import OWN
     from lake.settings import PACKAGED_SOURCES
     from lake.source import load_sources
+    from simulator.cloudfront_realtime import FIELDS
 
-    return load_sources(PROJECT / "docs/sources" if family in OWN else PACKAGED_SOURCES)[family]
+    packaged = load_sources(PROJECT / "docs/sources" if family in OWN else PACKAGED_SOURCES)
+    if family in packaged:
+        return packaged[family]
+    fields = FIELDS if family == "cloudfront_realtime" else ()
+    return packaged["cloudfront"].model_copy(
+        update={"name": family, "format": family, "fields": fields}
+    )
 
 
 def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
@@ -235,7 +242,7 @@ def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
 
     from lake.formats import family_of
 
-    source = _source_of(logs.family)
+    source = source_of(logs.family)
     with igzip.open(logs.landing / min(logs.malformed)) as stream:
         head = stream.read(_HEAD_BYTES)
     return source, family_of(source.format).layout(head, source, None)

@@ -22,6 +22,8 @@ from simulator.arrays import IntArray
 from simulator.audience import Sessions, make_sessions
 from simulator.cloudflare import CloudflareWriter
 from simulator.cloudfront import HEADER, CloudFrontWriter
+from simulator.cloudfront_realtime import CloudFrontRealtimeWriter
+from simulator.cloudfront_v2 import CloudFrontV2Writer
 from simulator.combined import ApacheWriter, NginxWriter
 from simulator.events import Events, EventWriter, make_events
 from simulator.files import cloudflare_key, cloudfront_key, event_key, own_key
@@ -39,14 +41,16 @@ OWN = {
     "varnishncsa": VarnishWriter,
     "squid": SquidWriter,
 }
-FAMILIES = ("cloudflare", "cloudfront", "rec_events", *OWN)
+FAMILIES = (
+    "cloudflare", "cloudfront", "cloudfront_v2", "cloudfront_realtime", "rec_events", *OWN,
+)  # fmt: skip
 MALFORMED_SHARE = 0.001
 LINES_PER_FILE = 50_000
 # so that 50,000 lines are about what one large zone or distribution logs in five minutes
 _LINES_PER_HOUR = 600_000
 _SHARES = {
     "cloudflare": CLOUDFLARE_SHARE,
-    "cloudfront": CLOUDFRONT_SHARE,
+    **dict.fromkeys(("cloudfront", "cloudfront_v2", "cloudfront_realtime"), CLOUDFRONT_SHARE),
     "rec_events": 1 - CLOUDFLARE_SHARE - CLOUDFRONT_SHARE,
     **dict.fromkeys(OWN, CLOUDFLARE_SHARE),
 }
@@ -216,7 +220,15 @@ def _own(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _P
     return requests, parts, OWN[family](scenario.seed, sessions).lines
 
 
-def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+class _Writer(Protocol):
+    def __init__(self, seed: int, sessions: Sessions) -> None: ...
+
+    def lines(self, rows: Requests, /) -> list[str]: ...
+
+
+def _cloudfront(
+    writer: type[_Writer], scenario: Scenario, sessions: Sessions, wanted: int
+) -> _Plan:
     """Plan files of one distribution and hour each."""
     requests = _requests(scenario, sessions, wanted)
     rows = _first(np.flatnonzero(requests.cdn == CLOUDFRONT), wanted)
@@ -230,7 +242,7 @@ def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
             parts.append(
                 _Part(cloudfront_key(scenario, name, _hour(scenario, number // 2), cut), part)
             )
-    return requests, parts, CloudFrontWriter(scenario.seed, sessions).lines
+    return requests, parts, writer(scenario.seed, sessions).lines
 
 
 def _rec_events(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
@@ -257,7 +269,9 @@ def _requests(scenario: Scenario, sessions: Sessions, wanted: int) -> Requests:
 
 _PLANS: dict[str, Callable[[Scenario, Sessions, int], _Plan]] = {
     "cloudflare": _cloudflare,
-    "cloudfront": _cloudfront,
+    "cloudfront": partial(_cloudfront, CloudFrontWriter),
+    "cloudfront_v2": partial(_cloudfront, CloudFrontV2Writer),
+    "cloudfront_realtime": partial(_cloudfront, CloudFrontRealtimeWriter),
     "rec_events": _rec_events,
     **{family: partial(_own, family) for family in OWN},
 }

@@ -11,7 +11,8 @@ import mmap
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -183,6 +184,19 @@ class Lines:
         """Return a line's bytes, without its line end."""
         start, end = self.span(number)
         return self._data[start:end]
+
+    @contextmanager
+    def hidden(self, numbers: Iterable[int]) -> Iterator[None]:
+        """Have `#` stand in place of some lines for as long as a reader looks at the chunk."""
+        spans = [self.span(n) for n in numbers]
+        kept = [self._data[start:end] for start, end in spans]
+        try:
+            for start, end in spans:
+                self._data[start:end] = b"#" * (end - start)
+            yield
+        finally:
+            for (start, end), raw in zip(spans, kept, strict=True):
+                self._data[start:end] = raw
 
     def count(self, byte: int) -> int:
         """Return how often a byte stands in the chunk."""

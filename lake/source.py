@@ -103,6 +103,8 @@ class Source(_Strict):
     description: str
     owner: str
     format: str
+    #: what its records come in, where the format leaves a choice: ndjson, csv, parquet
+    container: str | None = None
     landing: LandingSpec
     period: Period | None = None
     cadence: Cadence | None = None
@@ -185,6 +187,10 @@ def load_source(path: Path) -> Source:
         FAMILIES[source.format].check(source)
     except ValueError as err:
         raise SourceError(f"{path.name}: log_format: {err}") from err
+    try:
+        FAMILIES[source.format].in_container(source.container)
+    except ValueError as err:
+        raise SourceError(f"{path.name}: container: {err}. Use one of those.") from err
     return source
 
 

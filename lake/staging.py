@@ -18,6 +18,7 @@ from typing import BinaryIO
 from pyiceberg.table import Table
 
 from lake.audit import DeliverySubject
+from lake.columnar import parser_of
 from lake.deliveries import Delivery, HourRows, lateness, with_facts
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
@@ -193,7 +194,7 @@ class Stager:
         parsers: dict[str, Parser] = self._local.__dict__.setdefault("parsers", {})
         if source.name not in parsers:
             family = family_of(source.format)
-            parsers[source.name] = Parser(source, family, self._protection)
+            parsers[source.name] = parser_of(source, family, self._protection)
             self._parsers.append(parsers[source.name])
         return parsers[source.name]
 

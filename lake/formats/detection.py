@@ -8,15 +8,18 @@ from typing import BinaryIO
 from lake.formats.apache import Apache, Varnish
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
+from lake.formats.cloudfront_v2 import CloudFrontV2
 from lake.formats.nginx import Nginx
 from lake.formats.rec_events import RecEvents
 from lake.formats.squid import Squid
+from lake.parquet_rows import column_names
 from lake.unpacked import first_bytes
 
 _HEAD_BYTES = 1 << 18
 _HEAD_LINES = 50
 _TELLING_KEYS = {
     CloudflareLogpush.name: (b"EdgeStartTimestamp", b"EdgeResponseStatus"),
+    CloudFrontV2.name: (b"x-edge-location", b"sc-status"),
     RecEvents.name: (b"event_id", b"event_type", b"event_ts_ms"),
 }
 _COMBINED = re.compile(
@@ -25,6 +28,22 @@ _COMBINED = re.compile(
 )
 _SQUID = re.compile(rb"\d{9,10}\.\d{3} +\d+ \S+ [A-Z_]+/\d{3} \d+ ")
 _NAMED_SERVER = re.compile(rb"[A-Za-z0-9.-]+:\d{1,5} \S+ \S+ ")
+_TELLING_COLUMNS = {
+    CloudFrontV2.name: ("x_edge_location", "sc_status"),
+    RecEvents.name: ("event_id", "event_type", "event_ts_ms"),
+}
+
+
+def detect_parquet(stream: BinaryIO) -> str | None:
+    """Return the family whose telling keys a Parquet object has as columns, None when none has.
+
+    Raises RefusedError for an object that cannot be opened.
+    """
+    columns = set(column_names(stream))
+    for family, keys in _TELLING_COLUMNS.items():
+        if columns.issuperset(keys):
+            return family
+    return None
 
 
 def detect(stream: BinaryIO, name: str) -> str | None:

@@ -110,10 +110,8 @@ def _encodes(value: object) -> bool:
     return True
 
 
-def judge(
-    line: bytes, fields: Mapping[str, str], layout: Layout, required: tuple[str, ...]
-) -> Judgement:
-    """Judge one NDJSON line; values come back as text that casts to the layout's columns."""
+def record_in(line: bytes) -> dict[str, object] | Reject | Skip:
+    """Return the JSON object that a line is, or what it is instead."""
     if not line.strip():
         return Skip.BLANK
     if b"\0" in line:
@@ -128,14 +126,32 @@ def judge(
         return Reject("invalid_json")
     if "\\u" in text and not _encodes(found):
         return Reject("bad_utf8")
-    if not isinstance(found, dict):
-        return Reject("not_an_object")
+    return found if isinstance(found, dict) else Reject("not_an_object")
+
+
+def judge_record(
+    found: Mapping[str, object],
+    fields: Mapping[str, str],
+    layout: Layout,
+    required: tuple[str, ...],
+) -> Row | Reject:
+    """Judge a record's fields; values come back as text that casts to the layout's columns."""
     values: dict[str, str | None] = {}
     for name, kind in fields.items():
+        value = found.get(name)
         try:
-            values[name] = _text(found.get(name), kind, layout.columns[name])
+            text = _text(value, kind, layout.columns[name])
         except (TypeError, ValueError, OverflowError):
             return Reject("wrong_type")
+        values[name] = None if text in layout.nulls and text != "" else text
         if not values[name] and name in required:
             return Reject("missing_field")
     return Row(values)
+
+
+def judge(
+    line: bytes, fields: Mapping[str, str], layout: Layout, required: tuple[str, ...]
+) -> Judgement:
+    """Judge one NDJSON line; values come back as text that casts to the layout's columns."""
+    found = record_in(line)
+    return judge_record(found, fields, layout, required) if isinstance(found, dict) else found

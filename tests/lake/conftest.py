@@ -25,6 +25,7 @@ import yaml
 
 from lake.audit import AuditReport, CheckResult, DeliverySubject
 from lake.catalog import ensure_all, open_catalog
+from lake.columnar import parser_of
 from lake.deliveries import Delivery, read_ledger
 from lake.formats import COUNTER_FAMILIES, FAMILIES
 from lake.formats.base import Family
@@ -61,6 +62,54 @@ req-1 vod.aurora.example https 120 0.250 - TLSv1.3 TLS_AES_128_GCM_SHA256 Hit HT
 - - 54298 0.010 Hit video/mp2t 1400 - -
 """.split()  # noqa: SIM905
 CF_BASE = dict(zip(CF_FIELDS, CF_VALUES, strict=True))
+CF2_BASE: dict[str, Any] = {**CF_BASE, "asn": "3320", "c-country": "DE"}
+RT_BASE: dict[str, Any] = {
+    "timestamp": "1794823205.373",
+    "c-ip": "192.0.2.77",
+    "time-to-first-byte": "0.010",
+    "sc-status": "200",
+    "sc-bytes": "1500",
+    "cs-method": "GET",
+    "cs-protocol": "https",
+    "cs-host": "vod.aurora.example",
+    "cs-uri-stem": "/hls/a/seg1.ts?v=1&token=s3cret",
+    "cs-bytes": "120",
+    "x-edge-location": "FRA56-P1",
+    "x-edge-request-id": "req-1",
+    "x-host-header": "d1.cloudfront.net",
+    "time-taken": "0.250",
+    "cs-protocol-version": "HTTP/2.0",
+    "c-ip-version": "IPv4",
+    "cs-user-agent": "Mozilla/5.0%20(X11)",
+    "cs-referer": "https://play.example/watch?token=s3cret",
+    "cs-cookie": "-",
+    "cs-uri-query": "v=1&token=s3cret",
+    "x-edge-response-result-type": "Hit",
+    "x-forwarded-for": "-",
+    "ssl-protocol": "TLSv1.3",
+    "ssl-cipher": "TLS_AES_128_GCM_SHA256",
+    "x-edge-result-type": "Hit",
+    "sc-content-type": "video/mp2t",
+    "sc-content-len": "1400",
+    "sc-range-start": "-",
+    "sc-range-end": "-",
+    "c-port": "54298",
+    "x-edge-detailed-result-type": "Hit",
+    "c-country": "de",
+    "cs-headers": "Host:vod.aurora.example%0AAuthorization:s3cret",
+    "origin-fbl": "-",
+    "origin-lbl": "-",
+    "asn": "3320",
+    "cmcd-encoded-bitrate": "-",
+    "cmcd-buffer-length": "-",
+    "cmcd-buffer-starvation": "-",
+    "cmcd-content-id": "-",
+    "cmcd-next-object-request": "-",
+    "cmcd-object-type": "-",
+    "cmcd-session-id": "-",
+    "cmcd-startup": "-",
+    "cmcd-top-bitrate": "-",
+}
 CFL_BASE: dict[str, Any] = {
     "EdgeStartTimestamp": 1794823205123456000,
     "EdgeEndTimestamp": 1794823205373456000,
@@ -140,6 +189,16 @@ JUDGED: dict[str, Family] = {
     **{name: judged(family) for name, family in FAMILIES.items()},
     **{family.name: family for family in COUNTER_FAMILIES},
 }
+#: what a line of each family is made of
+BASES: dict[str, dict[str, Any]] = {
+    "cloudfront_v1": CF_BASE,
+    "cloudfront_v2": CF2_BASE,
+    "cloudfront_realtime": RT_BASE,
+    "cloudflare_logpush": CFL_BASE,
+    "rec_events": REC_BASE,
+    **{name: found["base"] for name, found in COUNTER_BASES.items()},
+}
+DELIMITED = ("cloudfront_v1", "cloudfront_realtime")
 
 
 def csv_line(cells: Iterable[str]) -> bytes:
@@ -159,6 +218,7 @@ def source_of(family: str, **changes: Any) -> Source:
         "customers": {"vod.aurora.example": "aurora"},
         "privacy": Privacy(query_allow=("v", "quality")),
         "log_format": ACCESS.get(family, {}).get("format", ""),
+        "fields": tuple(RT_BASE) if family == "cloudfront_realtime" else (),
     }
     return Source(**{**given, **changes})
 
@@ -212,7 +272,7 @@ class ParseTool:
         known = (family, judged, repr(feed))
         if known not in self._parsers:
             how = JUDGED[family] if judged else FAMILIES[family]
-            self._parsers[known] = Parser(feed, how, PROTECTION)
+            self._parsers[known] = parser_of(feed, how, PROTECTION)
         given = {"not_before": ABSOLUTE_RANGE[0], "not_after": ABSOLUTE_RANGE[1], **constants}
         tables: list[pa.Table] = []
         totals = self._parsers[known].parse(
@@ -257,13 +317,11 @@ class Lines:
     def line(
         family: str, changes: Mapping[str, Any] | None = None, drop: Sequence[str] = ()
     ) -> bytes:
-        base = {"cloudfront_v1": CF_BASE, "cloudflare_logpush": CFL_BASE, "rec_events": REC_BASE}
         if family in ACCESS:
             return access_line(family, changes or {})
-        base |= {name: found["base"] for name, found in COUNTER_BASES.items()}
-        values = {**base[family], **(changes or {})}
+        values = {**BASES[family], **(changes or {})}
         values = {k: v for k, v in values.items() if k not in drop}
-        if family == "cloudfront_v1":
+        if family in DELIMITED:
             return "\t".join(str(v) for v in values.values()).encode()
         if COUNTER_BASES.get(family, {}).get("csv"):
             return csv_line("" if v is None else str(v) for v in values.values())
@@ -272,10 +330,10 @@ class Lines:
     def numbered(self, family: str, n: int) -> bytes:
         if family in COUNTER_BASES:
             return self.line(family, {COUNTER_BASES[family]["numbered"]: f"n-{n}"})
-        name = {"cloudfront_v1": "x-edge-request-id", "cloudflare_logpush": "RayID"}
         if family in ACCESS:
             return self.line(family, {ACCESS[family]["numbered"]: 7000 + n})
-        return self.line(family, {name.get(family, "event_id"): f"n-{n}"})
+        ids = ("x-edge-request-id", "RayID", "event_id")
+        return self.line(family, {next(i for i in ids if i in BASES[family]): f"n-{n}"})
 
     def file(self, family: str, lines: Sequence[bytes]) -> bytes:
         return self.header(family) + b"".join(line + b"\n" for line in lines)

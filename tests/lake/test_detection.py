@@ -32,7 +32,7 @@ def test_an_access_log_is_told_by_its_lines(what):
 
 
 #: what writes the same lines as another, and must be declared
-ALIKE = {"apache": "nginx", "ats_squid": "squid"}
+ALIKE = {"apache": "nginx", "ats_squid": "squid", "cloudfront_realtime": None}
 
 
 @pytest.mark.parametrize("family", [n for n, f in FAMILIES.items() if f not in COUNTER_FAMILIES])

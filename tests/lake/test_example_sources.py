@@ -19,7 +19,7 @@ def test_an_example_source_is_complete(name):
     assert feed.name == name
     assert feed.period is not None
     assert feed.cadence is not None
-    assert feed.customers
+    assert feed.customers or feed.format == "rec_events"  # events name their customer
     FAMILIES[feed.format].check(feed)
 
 

@@ -27,7 +27,7 @@ FAMILIES = tuple(
     for name, family in formats.FAMILIES.items()
     if family not in formats.COUNTER_FAMILIES  # judged line by line: test_counters.py
 )
-JSON = ("cloudflare_logpush", "rec_events")
+JSON = ("cloudflare_logpush", "cloudfront_v2", "rec_events")
 BOUNDED = settings(
     derandomize=True,
     max_examples=12,
