@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lake.inflate import Lines
+from lake.reads import quote_literal
 from lake.records import Record
 from lake.source import Source
 
@@ -53,6 +54,7 @@ class Layout:
     as_text: numbers read as text because they may be missing; raw name -> DuckDB type to try.
     header_lines: lines to skip before the first row.
     unknown: names the file gives that the family does not know; their values are not kept.
+    nulls: texts that stand for nothing, in a column of text.
     """
 
     columns: Mapping[str, str]
@@ -60,11 +62,12 @@ class Layout:
     as_text: Mapping[str, str] = field(default_factory=dict)
     header_lines: int = 0
     unknown: tuple[str, ...] = ()
+    nulls: tuple[str, ...] = ("",)
 
     def valid_sql(self) -> str:
         """Return the predicate that a good raw row fulfils."""
         terms = [
-            f"nullif(\"{c}\", '') is not null"
+            f'"{c}" not in ({self._nulls()})'
             if self.columns[c] == "VARCHAR"
             else _is_number(f'"{c}"', self.columns[c])
             for c in self.required
@@ -73,9 +76,14 @@ class Layout:
 
     def _tried(self) -> list[str]:
         return [
-            f'("{c}" is null or "{c}" = \'\' or {_is_number(f"""try_cast("{c}" as {t})""", t)})'
+            f'("{c}" is null or "{c}" in ({self._nulls()}) or '
+            + _is_number(f'try_cast("{c}" as {t})', t)
+            + ")"
             for c, t in self.as_text.items()
         ]
+
+    def _nulls(self) -> str:
+        return ", ".join(quote_literal(n) for n in self.nulls)
 
     def readable_sql(self) -> str:
         """Return the predicate that a row the judge passed fulfils: its numbers are numbers.
