@@ -6,13 +6,26 @@ and which SQL turns raw columns into the canonical record. It knows nothing of w
 
 from __future__ import annotations
 
+from lake.formats.akamai import AkamaiDataStream2
+from lake.formats.akamai_structured import AkamaiStructured
+from lake.formats.azure import AzureFrontDoor
 from lake.formats.base import Family
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
+from lake.formats.gcp import GoogleCdn
 from lake.formats.rec_events import RecEvents
 
 FAMILIES: dict[str, Family] = {
-    f.name: f for f in (CloudFrontV1(), CloudflareLogpush(), RecEvents())
+    f.name: f
+    for f in (
+        CloudFrontV1(),
+        CloudflareLogpush(),
+        AkamaiDataStream2(),
+        AkamaiStructured(),
+        GoogleCdn(),
+        AzureFrontDoor(),
+        RecEvents(),
+    )
 }
 
 

@@ -31,12 +31,13 @@ def layout_of(
     fields: Mapping[str, str],
     required: tuple[str, ...],
     nulls: tuple[str, ...] = ("",),
+    left_out: tuple[str, ...] = (),
 ) -> Layout:
     """Return the layout of a file from its head.
 
     fields: declared key or path -> DuckDB type. A number or flag that the sampled lines do not all
     have is read as text and tried, because the typed reader turns a wrong type into null silently.
-    nulls: texts that stand for nothing.
+    nulls: texts that stand for nothing. left_out: keys that are known and not read.
     """
     seen: dict[str, int] = {}
     lines = 0
@@ -62,7 +63,7 @@ def layout_of(
         else:
             columns[name] = "VARCHAR"
             as_text[name] = kind
-    unknown = tuple(sorted(undeclared(seen, fields)))
+    unknown = tuple(sorted(undeclared(seen, (*fields, *left_out))))
     return Layout(columns, tuple(typed), as_text, unknown=unknown, nulls=nulls)
 
 

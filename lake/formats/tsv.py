@@ -1,6 +1,8 @@
-"""Reading tab-separated logs: DuckDB's typed CSV reader, and the judge of single lines."""
+"""Reading logs of separated columns: DuckDB's typed CSV reader, and the judge of single lines."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +15,24 @@ from lake.reads import quote_literal
 NULLS = ("-", "^", "")
 
 
-def read_sql(path: str, layout: Layout, longest_line: int) -> str:
-    """Return the typed read of a tab-separated file; rejected lines go to reject_errors."""
+@dataclass(frozen=True)
+class Dialect:
+    """How columns are told apart: one byte that no value holds, and whether `#` begins a header."""
+
+    separator: str = "\t"
+    has_header: bool = True
+
+
+TABS = Dialect()
+
+
+def read_sql(path: str, layout: Layout, longest_line: int, dialect: Dialect = TABS) -> str:
+    """Return the typed read of a file of separated columns; rejected lines go to reject_errors."""
     columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in layout.columns.items())
     nulls = ", ".join(quote_literal(n) for n in NULLS)
     return (
         f"select row_number() over () as rn, * from read_csv({quote_literal(path)}, "
-        f"delim='\t', quote='', escape='', header=false, auto_detect=false, "
+        f"delim='{dialect.separator}', quote='', escape='', header=false, auto_detect=false, "
         f"skip={layout.header_lines}, columns={{{columns}}}, strict_mode=true, "
         f"store_rejects=true, rejects_limit=0, nullstr=[{nulls}], parallel=false, "
         f"max_line_size={_line_limit(longest_line)})"
@@ -38,25 +51,29 @@ REJECTED_LINES = "select distinct line from reject_errors order by line"
 
 
 def overflowing(
-    lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]
+    lines: Lines,
+    layout: Layout,
+    numbers: npt.NDArray[np.int64],
+    dialect: Dialect = TABS,
 ) -> npt.NDArray[np.int64]:
     """Return accepted lines with too many columns.
 
     DuckDB 2.0 rejects a line with too many columns only while one of those beyond the last holds
-    a value; where they are all the null string it drops them. Counting tabs over the chunk is
+    a value; where they are all the null string it drops them. Counting separators over the chunk is
     cheap, and only a surplus makes it worth counting them line by line.
     """
-    tabs = len(layout.columns) - 1
+    wanted = len(layout.columns) - 1
+    separator = ord(dialect.separator)
     others = np.setdiff1d(np.arange(1, len(lines) + 1), numbers, assume_unique=True)
-    in_others = sum(lines.raw(n).count(b"\t") for n in others.tolist())
-    if lines.count(0x09) == tabs * len(numbers) + in_others:
+    in_others = sum(lines.raw(n).count(dialect.separator.encode()) for n in others.tolist())
+    if lines.count(separator) == wanted * len(numbers) + in_others:
         return np.empty(0, dtype=np.int64)
-    surplus: npt.NDArray[np.int64] = numbers[lines.count_each(0x09)[numbers - 1] != tabs]
+    surplus: npt.NDArray[np.int64] = numbers[lines.count_each(separator)[numbers - 1] != wanted]
     return surplus
 
 
-def judge(line: bytes, layout: Layout) -> Judgement:
-    """Judge one tab-separated line; a trailing tab is forgiven, as real files have it."""
+def judge(line: bytes, layout: Layout, dialect: Dialect = TABS) -> Judgement:
+    """Judge one line; a trailing separator is forgiven, as real files have it."""
     stripped = line.rstrip(b"\r\n")
     if not stripped.strip():
         return Skip.BLANK
@@ -64,13 +81,13 @@ def judge(line: bytes, layout: Layout) -> Judgement:
         return Reject("nul_byte")
     if b"\r" in stripped:
         return Reject("stray_cr")  # several lines of another system's, or half of two
-    if stripped.startswith(b"#"):
+    if dialect.has_header and stripped.startswith(b"#"):
         return Skip.HEADER
     try:
         text = stripped.decode("utf-8")
     except UnicodeDecodeError:
         return Reject("bad_utf8")
-    fields = text.split("\t")
+    fields = text.split(dialect.separator)
     if len(fields) == len(layout.columns) + 1 and not fields[-1]:
         fields.pop()
     if len(fields) != len(layout.columns):
