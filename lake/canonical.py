@@ -106,6 +106,11 @@ def rfc3339(column: str) -> str:
     return f"case when isfinite({instant}) then {instant} end"
 
 
+def as_ms(seconds: str) -> str:
+    """Return the SQL of seconds as ms; 1.003 s are 1003 ms, whatever a binary fraction says."""
+    return f"round({seconds} * 1000, 6)"
+
+
 def sane_ms(value: str) -> str:
     """Return the SQL of a duration in ms; null where no request takes so long, or so little."""
     return f"case when ({value}) between 0 and {_LONGEST_MS} then {value} end"

@@ -81,7 +81,7 @@ def _number(name: str) -> str:
 
 
 def _seconds_as_ms(name: str) -> str:
-    return sql.sane_ms(f"{_number(name)} * 1000")
+    return sql.sane_ms(sql.as_ms(_number(name)))
 
 
 _END = f"""case when lower(coalesce("category", '{_ACCESS_LOG}')) = '{_ACCESS_LOG}'

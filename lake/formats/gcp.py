@@ -54,11 +54,19 @@ FIELDS: dict[str, str] = {
 _REQUIRED = ("timestamp", "httpRequest/requestUrl")
 #: known fields that nothing is made of
 _LEFT_OUT = (
-    "logName", "receiveTimestamp", "resource/type", "resource/labels/project_id", "severity",
-    "spanId", "trace", "httpRequest/cacheFillBytes", "jsonPayload/@type", "jsonPayload/clientCity",
-    "jsonPayload/cacheDecision", "jsonPayload/cacheKeyFingerprint", "jsonPayload/cacheMode",
-    "jsonPayload/origin", "jsonPayload/originalRequestId", "jsonPayload/proxyRegionCode",
-    "jsonPayload/tlsSniHostname",
+    "logName", "receiveTimestamp", "severity", "spanId", "trace", "traceSampled", "resource/type",
+    *(f"resource/labels/{name}" for name in (
+        "backend_service_name", "forwarding_rule_name", "location", "matched_path",
+        "path_matcher_name", "project_id", "resource_container", "route_destination",
+        "route_type", "target_proxy_name", "zone",
+    )),
+    "httpRequest/cacheFillBytes",
+    *(f"jsonPayload/{name}" for name in (
+        "@type", "cacheDecision", "cacheKeyFingerprint", "cacheMode", "clientCity",
+        "compressionAlgorithmApplied", "enforcedSecurityPolicy", "flexShieldingRegion",
+        "flexShieldingStatus", "location", "origin", "originalRequestId", "previewSecurityPolicy",
+        "proxyRegionCode", "remoteIp", "tlsSniHostname",
+    )),
 )  # fmt: skip
 
 
@@ -79,7 +87,7 @@ def _label(name: str) -> str:
 
 
 def _duration_ms(column: str) -> str:
-    return sql.sane_ms(f"try_cast(rtrim({column}, 's') as double) * 1000")
+    return sql.sane_ms(sql.as_ms(f"try_cast(rtrim({column}, 's') as double)"))
 
 
 def _flag(name: str) -> str:
