@@ -35,6 +35,7 @@ CANDIDATES = {
     "weir_raw": "Weir, raw columns",
 }
 BASE = "duckdb"
+_EXAMPLE_SOURCES = Path(__file__).parents[1] / "docs/sources"
 _NOW = datetime(2026, 11, 17, tzinfo=UTC)
 _HEAD_BYTES = 1 << 18
 
@@ -97,12 +98,11 @@ def _ingest(
     from lake.pseudonyms import Keyring
     from lake.reads import relation_sql
     from lake.records import REJECTS
-    from lake.source import load_sources
 
     _import_what_runs()
     logs = load_logs(Path(manifest))
     settings = _settings(home)
-    source = source or load_sources(settings.sources)[logs.family]
+    source = source or _source_of(logs.family)
     record = record or family_of(source.format).record
     catalog = open_catalog(settings)
     ensure_all(catalog)
@@ -147,19 +147,22 @@ def duckdb(manifest: str, home: str) -> Job:
     from benchmarks.logs import load_logs
     from benchmarks.rawfamily import iceberg_type, raw_types
     from lake.catalog import ensure_table, open_catalog
+    from lake.formats import ndjson
     from lake.reads import quote_literal
 
     _import_what_runs()
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
     types = raw_types(layout)
-    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in types.items())
+    if logs.family == "akamai_structured":  # as the file has them
+        types = {c: types.get(c, "VARCHAR") for c in source.fields}
+    columns, picked = ndjson.columns_of(types)
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
     sql = (
-        f"from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
-        "hive_partitioning=false)"
+        f"select {picked} from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
+        "hive_partitioning=false) raw"
     )
-    if logs.family == "cloudfront":
+    if logs.family in ("cloudfront", "akamai_structured"):
         sql = (
             f"from read_csv({files}, delim='\t', quote='', escape='', header=false, "
             f"auto_detect=false, skip={layout.header_lines}, columns={{{columns}}}, "
@@ -203,15 +206,21 @@ def _settings(home: str) -> LakeSettings:
     return load_settings({}, Path(home))
 
 
-def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
-    """Return the packaged source of a family, and the layout of its first file."""
-    from isal import igzip
-
-    from lake.formats import family_of
+def _source_of(family: str) -> Source:
+    """Return the source of a family: a packaged one, or an example of the documentation."""
     from lake.settings import PACKAGED_SOURCES
     from lake.source import load_sources
 
-    source = load_sources(PACKAGED_SOURCES)[logs.family]
+    return {**load_sources(_EXAMPLE_SOURCES), **load_sources(PACKAGED_SOURCES)}[family]
+
+
+def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
+    """Return the source of a family, and the layout of its first file."""
+    from isal import igzip
+
+    from lake.formats import family_of
+
+    source = _source_of(logs.family)
     with igzip.open(logs.landing / min(logs.malformed)) as stream:
         head = stream.read(_HEAD_BYTES)
     return source, family_of(source.format).layout(head, source, None)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,18 +18,29 @@ import numpy as np
 from isal import igzip
 
 from benchmarks.harness import Job, measure
+from simulator.akamai import AkamaiStructuredWriter, AkamaiWriter
 from simulator.arrays import IntArray
 from simulator.audience import Sessions, make_sessions
+from simulator.azure import AzureWriter
 from simulator.cloudflare import CloudflareWriter
 from simulator.cloudfront import HEADER, CloudFrontWriter
 from simulator.events import Events, EventWriter, make_events
 from simulator.files import cloudflare_key, cloudfront_key, event_key
+from simulator.gcp import GcpWriter
 from simulator.malform import KINDS, malform
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
 from simulator.traffic import Requests, make_requests
 from simulator.world import CLOUDFLARE, CLOUDFRONT, DISTRIBUTIONS, PRODUCERS
 
-FAMILIES = ("cloudflare", "cloudfront", "rec_events")
+FAMILIES = (
+    "cloudflare",
+    "cloudfront",
+    "akamai",
+    "akamai_structured",
+    "gcp",
+    "azure",
+    "rec_events",
+)
 MALFORMED_SHARE = 0.001
 LINES_PER_FILE = 50_000
 # so that 50,000 lines are about what one large zone or distribution logs in five minutes
@@ -36,7 +48,23 @@ _LINES_PER_HOUR = 600_000
 _SHARES = {
     "cloudflare": CLOUDFLARE_SHARE,
     "cloudfront": CLOUDFRONT_SHARE,
+    # what the simulator gives to Cloudflare, in another vendor's words
+    **dict.fromkeys(("akamai", "akamai_structured", "gcp", "azure"), CLOUDFLARE_SHARE),
     "rec_events": 1 - CLOUDFLARE_SHARE - CLOUDFRONT_SHARE,
+}
+_AZURE = "insights-logs-frontdooraccesslog/resourceId=/PROFILES"
+#: name of a file of the others, by hour and number
+_KEYS: dict[str, Callable[[datetime, int], str]] = {
+    "akamai": lambda at, n: f"akamai/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
+    "akamai_structured": lambda at, n: f"akamai_structured/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
+    "gcp": lambda at, n: f"gcp/requests/{at:%Y/%m/%d/%H}:00:00_{at:%H}:59:59_S{n}.json.gz",
+    "azure": lambda at, n: f"{_AZURE}/P{n}/{at:y=%Y/m=%m/d=%d/h=%H}/m=00/PT1H.json.gz",
+}
+_WRITERS = {
+    "akamai": AkamaiWriter,
+    "akamai_structured": AkamaiStructuredWriter,
+    "gcp": GcpWriter,
+    "azure": AzureWriter,
 }
 _HOUR_US = 3_600_000_000
 _GZIP_LEVEL = 1
@@ -190,6 +218,20 @@ def _cloudflare(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     return requests, parts, CloudflareWriter(scenario.seed, sessions).lines
 
 
+def _hourly(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+    """Plan files of one hour each: Cloudflare's rows as another vendor writes them."""
+    requests = _requests(scenario, sessions, wanted)
+    rows = _first(np.flatnonzero(requests.cdn == CLOUDFLARE), wanted)
+    rows = rows[np.argsort(requests.end_us[rows], kind="stable")]
+    hour = (requests.end_us[rows] - scenario.start_us) // _HOUR_US
+    parts = [
+        _Part(_KEYS[family](_hour(scenario, number), cut), part)
+        for number in np.unique(hour).tolist()
+        for cut, part in enumerate(_cuts(rows[hour == number]))
+    ]
+    return requests, parts, _WRITERS[family](scenario.seed, sessions).lines
+
+
 def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     """Plan files of one distribution and hour each."""
     requests = _requests(scenario, sessions, wanted)
@@ -232,5 +274,6 @@ def _requests(scenario: Scenario, sessions: Sessions, wanted: int) -> Requests:
 _PLANS: dict[str, Callable[[Scenario, Sessions, int], _Plan]] = {
     "cloudflare": _cloudflare,
     "cloudfront": _cloudfront,
+    **{name: partial(_hourly, name) for name in _WRITERS},
     "rec_events": _rec_events,
 }

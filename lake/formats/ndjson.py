@@ -69,26 +69,28 @@ def layout_of(
 
 def read_sql(path: str, layout: Layout, longest_line: int) -> str:
     """Return the typed read of an NDJSON file: one row per line that is not blank, in order."""
+    columns, picked = columns_of(layout.columns)
+    return (
+        f"select row_number() over () as rn, {picked} from read_ndjson({quote_literal(path)}, "
+        f"columns={{{columns}}}, ignore_errors=true, records=true, "
+        f"maximum_object_size={_object_limit(longest_line)}) raw"
+    )
+
+
+def columns_of(fields: Mapping[str, str]) -> tuple[str, str]:
+    """Return what to read of paths and types (`columns`), and what to select of it (from `raw`)."""
     tree: dict[str, Any] = {}
     picked = []
-    for name, kind in layout.columns.items():
+    for name, kind in fields.items():
         *parents, last = name.split("/")
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
         node[last] = kind
-        if parents:
-            steps = ".".join(quote_identifier(step) for step in (*parents, last))
-            picked.append(f"raw.{steps} as {quote_identifier(name)}")
-        else:
-            picked.append(quote_identifier(name))
+        steps = ".".join(quote_identifier(step) for step in (*parents, last))
+        picked.append(f"raw.{steps} as {quote_identifier(name)}")
     columns = ", ".join(f"{quote_literal(c)}: {quote_literal(_type(t))}" for c, t in tree.items())
-    return (
-        f"select row_number() over () as rn, {', '.join(picked)} from "
-        f"read_ndjson({quote_literal(path)}, "
-        f"columns={{{columns}}}, ignore_errors=true, records=true, "
-        f"maximum_object_size={_object_limit(longest_line)}) raw"
-    )
+    return columns, ", ".join(picked)
 
 
 def _type(node: str | Mapping[str, Any]) -> str:
