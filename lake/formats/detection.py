@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from lake.formats.akamai import AkamaiDataStream2
+from lake.formats.azure import AzureFrontDoor
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
+from lake.formats.gcp import GoogleCdn
 from lake.formats.rec_events import RecEvents
 from lake.unpacked import first_bytes
 
@@ -13,6 +16,9 @@ _HEAD_BYTES = 1 << 18
 _HEAD_LINES = 50
 _TELLING_KEYS = {
     CloudflareLogpush.name: (b"EdgeStartTimestamp", b"EdgeResponseStatus"),
+    AkamaiDataStream2.name: (b"reqTimeSec", b"statusCode"),
+    GoogleCdn.name: (b"httpRequest", b"requestUrl", b"timestamp"),
+    AzureFrontDoor.name: (b"time", b"properties", b"requestUri", b"httpStatusCode"),
     RecEvents.name: (b"event_id", b"event_type", b"event_ts_ms"),
 }
 
