@@ -113,7 +113,10 @@ _JSON = {
 _COLUMNS = {
     "cloudfront": _Columns(REQUEST_ID_COLUMN, 0, 3, 10, _earlier_date, b"==", 54),
     "akamai_structured": _Columns(
-        *(akamai.FIELDS.index(name) for name in ("reqId", "reqTimeSec", "bytes", "UA")),
+        akamai.FIELDS.index("reqId"),
+        akamai.FIELDS.index("reqTimeSec"),
+        akamai.FIELDS.index("bytes"),
+        akamai.FIELDS.index("UA"),
         _earlier_by(_SHIFT_S),
     ),
 }
