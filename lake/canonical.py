@@ -117,8 +117,8 @@ def sane_ms(value: str) -> str:
 
 
 def later(instant: str, ms: str) -> str:
-    """Return the SQL of an instant that many ms later, which may be fewer than none."""
-    return f"make_timestamptz(epoch_us({instant}) + cast(round({ms} * 1000) as bigint))"
+    """Return the SQL of an instant that many ms later or earlier; null where it has no stamp."""
+    return f"try(make_timestamptz(epoch_us({instant}) + cast(round({ms} * 1000) as bigint)))"
 
 
 def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:

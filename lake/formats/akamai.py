@@ -207,7 +207,7 @@ def _sizes() -> dict[str, str]:
     """Return the columns of bytes; with headers is what is left without the network's overhead."""
     total, overhead = _number("totalBytes"), _number("overheadBytes")
     return {
-        "bytes_out_total": f"coalesce(case when {overhead} <= {total} "
+        "bytes_out_total": f"coalesce(case when {overhead} between 0 and {total} "
         f"then {total} - {overhead} end, {total}, {_number('bytes')})",
         "bytes_out_body": _number("bytes"),
         "bytes_out_network": total,
