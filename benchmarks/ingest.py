@@ -147,7 +147,6 @@ def duckdb(manifest: str, home: str) -> Job:
     from benchmarks.logs import load_logs
     from benchmarks.rawfamily import iceberg_type, raw_types
     from lake.catalog import ensure_table, open_catalog
-    from lake.formats import ndjson
     from lake.reads import quote_literal
 
     _import_what_runs()
@@ -156,18 +155,8 @@ def duckdb(manifest: str, home: str) -> Job:
     types = raw_types(layout)
     if logs.family == "akamai_structured":  # as the file has them
         types = {c: types.get(c, "VARCHAR") for c in source.fields}
-    columns, picked = ndjson.columns_of(types)
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
-    sql = (
-        f"select {picked} from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
-        "hive_partitioning=false) raw"
-    )
-    if logs.family in ("cloudfront", "akamai_structured"):
-        sql = (
-            f"from read_csv({files}, delim='\t', quote='', escape='', header=false, "
-            f"auto_detect=false, skip={layout.header_lines}, columns={{{columns}}}, "
-            "nullstr='-', ignore_errors=true, hive_partitioning=false)"
-        )
+    sql = _base_sql(logs.family, files, layout, types)
     fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
     properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
     catalog = open_catalog(_settings(home))
@@ -178,6 +167,34 @@ def duckdb(manifest: str, home: str) -> Job:
             table.append(connection.sql(sql).to_arrow_table())
 
     return Job(run, lambda: {"rows": _total_records(table), "malformed": None, "is_exact": None})
+
+
+def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str]) -> str:
+    """Return the read of typed raw columns as one would write it without Weir."""
+    from lake.formats import ndjson
+    from lake.formats.template import TemplateLayout
+    from lake.formats.templatesql import select_sql
+    from lake.reads import quote_identifier
+
+    columns, picked = ndjson.columns_of(types)
+    csv = "quote='', escape='', header=false, auto_detect=false, ignore_errors=true, "
+    csv += "hive_partitioning=false"
+    if isinstance(layout, TemplateLayout):
+        lines = f"(from read_csv({files}, delim='\x02', {csv}, columns={{'line': 'VARCHAR'}}))"
+        casts = (
+            f"try_cast({quote_identifier(c)} as {t}) as {quote_identifier(c)}"
+            for c, t in types.items()
+        )
+        return f"select {', '.join(casts)} from ({select_sql(layout.template, lines)})"
+    if family in ("cloudfront", "akamai_structured"):
+        return (
+            f"from read_csv({files}, delim='\t', {csv}, skip={layout.header_lines}, "
+            f"columns={{{columns}}}, nullstr='-')"
+        )
+    return (
+        f"select {picked} from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
+        "hive_partitioning=false) raw"
+    )
 
 
 def _pass_everything(subjects: Sequence[DeliverySubject]) -> AuditReport:

@@ -24,23 +24,32 @@ from simulator.audience import Sessions, make_sessions
 from simulator.azure import AzureWriter
 from simulator.cloudflare import CloudflareWriter
 from simulator.cloudfront import HEADER, CloudFrontWriter
+from simulator.combined import ApacheWriter, NginxWriter
 from simulator.events import Events, EventWriter, make_events
-from simulator.files import cloudflare_key, cloudfront_key, event_key
+from simulator.files import cloudflare_key, cloudfront_key, event_key, own_key
 from simulator.gcp import GcpWriter
 from simulator.malform import KINDS, malform
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
+from simulator.squid import SquidWriter
 from simulator.traffic import Requests, make_requests
+from simulator.varnish import VarnishWriter
 from simulator.world import CLOUDFLARE, CLOUDFRONT, DISTRIBUTIONS, PRODUCERS
 
-FAMILIES = (
-    "cloudflare",
-    "cloudfront",
-    "akamai",
-    "akamai_structured",
-    "gcp",
-    "azure",
-    "rec_events",
-)
+#: servers of one's own: their sources are the examples of docs/sources
+OWN = {
+    "nginx": NginxWriter,
+    "apache": ApacheWriter,
+    "varnishncsa": VarnishWriter,
+    "squid": SquidWriter,
+}
+#: vendors whose sources are examples as well
+VENDORS = {
+    "akamai": AkamaiWriter,
+    "akamai_structured": AkamaiStructuredWriter,
+    "gcp": GcpWriter,
+    "azure": AzureWriter,
+}
+FAMILIES = ("cloudflare", "cloudfront", "rec_events", *VENDORS, *OWN)
 MALFORMED_SHARE = 0.001
 LINES_PER_FILE = 50_000
 # so that 50,000 lines are about what one large zone or distribution logs in five minutes
@@ -49,8 +58,9 @@ _SHARES = {
     "cloudflare": CLOUDFLARE_SHARE,
     "cloudfront": CLOUDFRONT_SHARE,
     # what the simulator gives to Cloudflare, in another vendor's words
-    **dict.fromkeys(("akamai", "akamai_structured", "gcp", "azure"), CLOUDFLARE_SHARE),
+    **dict.fromkeys(VENDORS, CLOUDFLARE_SHARE),
     "rec_events": 1 - CLOUDFLARE_SHARE - CLOUDFRONT_SHARE,
+    **dict.fromkeys(OWN, CLOUDFLARE_SHARE),
 }
 _AZURE = "insights-logs-frontdooraccesslog/resourceId=/PROFILES"
 #: name of a file of the others, by hour and number
@@ -59,12 +69,6 @@ _KEYS: dict[str, Callable[[datetime, int], str]] = {
     "akamai_structured": lambda at, n: f"akamai_structured/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
     "gcp": lambda at, n: f"gcp/requests/{at:%Y/%m/%d/%H}:00:00_{at:%H}:59:59_S{n}.json.gz",
     "azure": lambda at, n: f"{_AZURE}/P{n}/{at:y=%Y/m=%m/d=%d/h=%H}/m=00/PT1H.json.gz",
-}
-_WRITERS = {
-    "akamai": AkamaiWriter,
-    "akamai_structured": AkamaiStructuredWriter,
-    "gcp": GcpWriter,
-    "azure": AzureWriter,
 }
 _HOUR_US = 3_600_000_000
 _GZIP_LEVEL = 1
@@ -229,7 +233,21 @@ def _hourly(family: str, scenario: Scenario, sessions: Sessions, wanted: int) ->
         for number in np.unique(hour).tolist()
         for cut, part in enumerate(_cuts(rows[hour == number]))
     ]
-    return requests, parts, _WRITERS[family](scenario.seed, sessions).lines
+    return requests, parts, VENDORS[family](scenario.seed, sessions).lines
+
+
+def _own(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+    """Plan files of one server and hour each, in the order of the requests' ends."""
+    requests = _requests(scenario, sessions, wanted)
+    rows = _first(np.flatnonzero(requests.cdn == CLOUDFLARE), wanted)
+    rows = rows[np.argsort(requests.end_us[rows], kind="stable")]
+    hour = (requests.end_us[rows] - scenario.start_us) // _HOUR_US
+    parts = []
+    for number in np.unique(hour).tolist():
+        start = _hour(scenario, number)
+        for server, part in enumerate(_cuts(rows[hour == number])):
+            parts.append(_Part(own_key(family, f"edge-{server + 1}", start), part))
+    return requests, parts, OWN[family](scenario.seed, sessions).lines
 
 
 def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
@@ -274,6 +292,7 @@ def _requests(scenario: Scenario, sessions: Sessions, wanted: int) -> Requests:
 _PLANS: dict[str, Callable[[Scenario, Sessions, int], _Plan]] = {
     "cloudflare": _cloudflare,
     "cloudfront": _cloudfront,
-    **{name: partial(_hourly, name) for name in _WRITERS},
+    **{name: partial(_hourly, name) for name in VENDORS},
     "rec_events": _rec_events,
+    **{family: partial(_own, family) for family in OWN},
 }

@@ -118,6 +118,8 @@ class Source(_Strict):
     sampled_percent: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(100)
     #: declared column order of a log without a header
     fields: tuple[str, ...] = ()
+    #: format string of one's own server: log_format of nginx, LogFormat of Apache, varnishncsa -F
+    log_format: str = ""
     #: host -> customer, exact
     customers: Mapping[str, str] = Field(default_factory=dict)
     privacy: Privacy = Privacy()
@@ -175,6 +177,10 @@ def load_source(path: Path) -> Source:
             f"{path.name}: format: {source.format!r} is not known. "
             f"Use one of {', '.join(sorted(FAMILIES))}."
         )
+    try:
+        FAMILIES[source.format].check(source)
+    except ValueError as err:
+        raise SourceError(f"{path.name}: log_format: {err}") from err
     return source
 
 

@@ -120,12 +120,19 @@ _COLUMNS = {
         _earlier_by(_SHIFT_S),
     ),
 }
+#: access logs: what a line says is its identity, so that a broken line is another one
+_ACCESS = ("nginx", "apache", "varnishncsa", "squid")
+_ACCESS_STATUS = re.compile(rb'(" |[A-Z]/)\d{3} ')
+_ACCESS_STAMP = re.compile(rb"\[[^\]]*\]|(?<![\d.])1\d{9}\.\d{3}(?=  *)")
+_YEAR = re.compile(rb"(?<=/)(\d{4})(?=:\d\d:\d\d:\d\d )")
 
 
 def malform(feed: str, kind: str, line: bytes, salt: str) -> bytes:
     """Return an extra line of the given kind, made from a good line of the feed."""
     if kind == "garbage":
         return _GARBAGE
+    if feed in _ACCESS:
+        return _malform_access(kind, line)
     fresh = with_fresh_id(feed, line, salt)
     if feed in _COLUMNS:
         return _malform_columns(_COLUMNS[feed], kind, fresh)
@@ -185,3 +192,28 @@ def _malform_json(where: _Json, kind: str, line: bytes) -> bytes:
     if kind == "outside_period":
         return where.time.sub(lambda found: found[1] + where.earlier(found[2]), line)
     raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+
+
+def _malform_access(kind: str, line: bytes) -> bytes:
+    """Break a line of an access log."""
+    if kind == "truncated_line":
+        return line[: len(line) * 2 // 5]
+    if kind == "ragged":
+        return line + b" and more"
+    if kind == "bad_utf8":
+        return line[:-1] + b"\xff" + line[-1:]
+    if kind == "wrong_type":
+        return _ACCESS_STATUS.sub(rb"\g<1>abc ", line, count=1)
+    if kind == "bad_time":
+        return _ACCESS_STAMP.sub(
+            lambda found: b"[never ever]" if found[0].startswith(b"[") else b"never", line
+        )
+    if kind == "outside_period":
+        return _ACCESS_STAMP.sub(_three_years_before, line)
+    raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+
+
+def _three_years_before(found: re.Match[bytes]) -> bytes:
+    if found[0].startswith(b"["):
+        return _YEAR.sub(lambda year: b"%d" % (int(year[1]) - 3), found[0])
+    return b"%.3f" % (float(found[0]) - _SHIFT_S)

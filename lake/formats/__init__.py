@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from lake.formats.akamai import AkamaiDataStream2
 from lake.formats.akamai_structured import AkamaiStructured
+from lake.formats.apache import Apache, Varnish
 from lake.formats.azure import AzureFrontDoor
 from lake.formats.base import Family
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
 from lake.formats.gcp import GoogleCdn
+from lake.formats.nginx import Nginx
 from lake.formats.rec_events import RecEvents
+from lake.formats.squid import Squid, TrafficServer
 
 FAMILIES: dict[str, Family] = {
     f.name: f
@@ -25,6 +28,11 @@ FAMILIES: dict[str, Family] = {
         GoogleCdn(),
         AzureFrontDoor(),
         RecEvents(),
+        Nginx(),
+        Apache(),
+        Varnish(),
+        Squid(),
+        TrafficServer(),
     )
 }
 
