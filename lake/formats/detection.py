@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
+from lake.formats.akamai import AkamaiDataStream2
 from lake.formats.apache import Apache, Varnish
+from lake.formats.azure import AzureFrontDoor
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
 from lake.formats.cloudfront_v2 import CloudFrontV2
+from lake.formats.gcp import GoogleCdn
 from lake.formats.nginx import Nginx
 from lake.formats.rec_events import RecEvents
 from lake.formats.squid import Squid
@@ -20,6 +23,9 @@ _HEAD_LINES = 50
 _TELLING_KEYS = {
     CloudflareLogpush.name: (b"EdgeStartTimestamp", b"EdgeResponseStatus"),
     CloudFrontV2.name: (b"x-edge-location", b"sc-status"),
+    AkamaiDataStream2.name: (b"reqTimeSec", b"statusCode"),
+    GoogleCdn.name: (b"httpRequest", b"requestUrl", b"timestamp"),
+    AzureFrontDoor.name: (b"time", b"properties", b"requestUri", b"httpStatusCode"),
     RecEvents.name: (b"event_id", b"event_type", b"event_ts_ms"),
 }
 _COMBINED = re.compile(

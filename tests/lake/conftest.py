@@ -189,16 +189,6 @@ JUDGED: dict[str, Family] = {
     **{name: judged(family) for name, family in FAMILIES.items()},
     **{family.name: family for family in COUNTER_FAMILIES},
 }
-#: what a line of each family is made of
-BASES: dict[str, dict[str, Any]] = {
-    "cloudfront_v1": CF_BASE,
-    "cloudfront_v2": CF2_BASE,
-    "cloudfront_realtime": RT_BASE,
-    "cloudflare_logpush": CFL_BASE,
-    "rec_events": REC_BASE,
-    **{name: found["base"] for name, found in COUNTER_BASES.items()},
-}
-DELIMITED = ("cloudfront_v1", "cloudfront_realtime")
 
 
 def csv_line(cells: Iterable[str]) -> bytes:
@@ -206,6 +196,51 @@ def csv_line(cells: Iterable[str]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(cells)
     return text.getvalue().encode()
+
+
+@dataclass(frozen=True)
+class Base:
+    """The line that cases of a family change: a file in bases/, or what is above."""
+
+    values: Mapping[str, Any]
+    #: path of the field that names a line
+    id: str
+    #: of columns; an object where it is None
+    separator: str | None = None
+    header: bytes = b""
+
+
+BASES = {
+    "cloudfront_v1": Base(
+        CF_BASE,
+        "x-edge-request-id",
+        "\t",
+        f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode(),
+    ),
+    "cloudflare_logpush": Base(CFL_BASE, "RayID"),
+    "cloudfront_v2": Base(CF2_BASE, "x-edge-request-id"),
+    "cloudfront_realtime": Base(RT_BASE, "x-edge-request-id", "\t"),
+    "rec_events": Base(REC_BASE, "event_id"),
+    **{name: Base(found["base"], found["numbered"]) for name, found in COUNTER_BASES.items()},
+    **{
+        path.stem: Base(**yaml.safe_load(path.read_text()))
+        for path in sorted((Path(__file__).parent / "bases").glob("*.yaml"))
+    },
+}
+
+
+def changed(values: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return values with another one at a path of keys joined by `/`."""
+    key, _, rest = path.partition("/")
+    return {**values, key: changed(values.get(key) or {}, rest, value) if rest else value}
+
+
+def without(values: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return values without what is at a path."""
+    key, _, rest = path.partition("/")
+    if rest:
+        return {**values, key: without(values[key], rest)}
+    return {k: v for k, v in values.items() if k != key}
 
 
 def source_of(family: str, **changes: Any) -> Source:
@@ -220,6 +255,8 @@ def source_of(family: str, **changes: Any) -> Source:
         "log_format": ACCESS.get(family, {}).get("format", ""),
         "fields": tuple(RT_BASE) if family == "cloudfront_realtime" else (),
     }
+    if family == "akamai_ds2_structured":  # the only one whose file never says its columns
+        given["fields"] = tuple(BASES[family].values)
     return Source(**{**given, **changes})
 
 
@@ -309,9 +346,7 @@ class Lines:
     def header(family: str) -> bytes:
         if COUNTER_BASES.get(family, {}).get("csv"):
             return csv_line(COUNTER_BASES[family]["base"]) + b"\n"
-        if family != "cloudfront_v1":
-            return b""
-        return f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode()
+        return BASES[family].header if family in BASES else b""
 
     @staticmethod
     def line(
@@ -319,21 +354,22 @@ class Lines:
     ) -> bytes:
         if family in ACCESS:
             return access_line(family, changes or {})
-        values = {**BASES[family], **(changes or {})}
-        values = {k: v for k, v in values.items() if k not in drop}
-        if family in DELIMITED:
-            return "\t".join(str(v) for v in values.values()).encode()
+        base = BASES[family]
+        values = dict(base.values)
+        for path, value in (changes or {}).items():
+            values = changed(values, path, value)
+        for path in drop:
+            values = without(values, path)
+        if base.separator is not None:
+            return base.separator.join(str(v) for v in values.values()).encode()
         if COUNTER_BASES.get(family, {}).get("csv"):
             return csv_line("" if v is None else str(v) for v in values.values())
         return json.dumps(values, separators=(",", ":")).encode()
 
     def numbered(self, family: str, n: int) -> bytes:
-        if family in COUNTER_BASES:
-            return self.line(family, {COUNTER_BASES[family]["numbered"]: f"n-{n}"})
         if family in ACCESS:
             return self.line(family, {ACCESS[family]["numbered"]: 7000 + n})
-        ids = ("x-edge-request-id", "RayID", "event_id")
-        return self.line(family, {next(i for i in ids if i in BASES[family]): f"n-{n}"})
+        return self.line(family, {BASES[family].id: f"n-{n}"})
 
     def file(self, family: str, lines: Sequence[bytes]) -> bytes:
         return self.header(family) + b"".join(line + b"\n" for line in lines)

@@ -31,11 +31,18 @@ def test_an_access_log_is_told_by_its_lines(what):
     assert detect(io.BytesIO(line + b"\n"), "access.log") == family
 
 
-#: what writes the same lines as another, and must be declared
-ALIKE = {"apache": "nginx", "ats_squid": "squid", "cloudfront_realtime": None}
+#: what writes the same lines as another, or says nothing of its columns, and must be declared
+ALIKE = {
+    "apache": "nginx", "ats_squid": "squid", "akamai_ds2_structured": None,
+    "cloudfront_realtime": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("family", [n for n, f in FAMILIES.items() if f not in COUNTER_FAMILIES])
 def test_a_line_of_each_family_is_detected(family, make):
     data = make.file(family, [make.line(family)])
     assert detect(io.BytesIO(data), "access.log") == ALIKE.get(family, family)
+
+
+def test_json_that_no_family_writes_is_not_guessed():
+    assert detect(io.BytesIO(b'{"time": "now", "status": 200}\n'), "file.log") is None

@@ -21,13 +21,16 @@ from lake.refused import RefusedError
 from lake.source import ABSOLUTE_RANGE
 
 #: those that another one shares all of its reading with run with the slow tests
-ALIKE = ("nginx", "varnishncsa", "ats_squid")
+ALIKE = ("nginx", "varnishncsa", "ats_squid", "akamai_ds2_structured", "azure_front_door")
 FAMILIES = tuple(
     pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name
     for name, family in formats.FAMILIES.items()
     if family not in formats.COUNTER_FAMILIES  # judged line by line: test_counters.py
 )
-JSON = ("cloudflare_logpush", "cloudfront_v2", "rec_events")
+JSON = (
+    "cloudflare_logpush", "cloudfront_v2", "akamai_ds2", "gcp_cdn", "azure_front_door",
+    "rec_events",
+)  # fmt: skip
 BOUNDED = settings(
     derandomize=True,
     max_examples=12,
