@@ -37,6 +37,16 @@ MACROS = (
        when starts_with(query, 'CMCD=') and not contains(query, '&') then substr(query, 6)
        when contains(query, 'CMCD=')
        then split_part(split_part('&' || query, '&CMCD=', 2), '&', 1) end""",
+    # a CMCD dictionary as it stands in a header or a column, as a query would hold it
+    "create or replace macro cmcd_text(dictionary) as url_encode(dictionary)",
+    # CMCD-Object, -Request, -Session and -Status out of a JSON object of headers, in any case; an
+    # empty member between them, because their keys are sorted header by header
+    """create or replace macro cmcd_of_headers(headers) as case
+       when contains(headers, 'mcd-') or contains(headers, 'MCD-') then
+         nullif(array_to_string(list_transform(
+           list_filter(try(json_keys(headers)), lambda k: lower(k) in
+             ('cmcd-object', 'cmcd-request', 'cmcd-session', 'cmcd-status')),
+           lambda k: url_encode(headers ->> ('$."' || k || '"'))), '%2C%20%2C'), '') end""",
     """create or replace macro object_type_of(path) as
        case lower(coalesce(nullif(regexp_extract(path, '[.]([A-Za-z0-9]+)$', 1), ''), ''))
          when 'm3u8' then 'manifest' when 'mpd' then 'manifest'

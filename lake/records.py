@@ -132,7 +132,9 @@ def _struct(start: int, *fields: tuple[str, IcebergType, str]) -> StructType:
     )
 
 
-#: CMCD version 1 (CTA-5004) by its wire keys; `nor`/`nrr` are left out: they may carry tokens
+#: CMCD (CTA-5004) by its wire keys: those of version 1. Where version 2 gives one value per object
+#: type (`br=(3000;ot=v 128;ot=a)`), a key holds the video's, or the first. `nor`, `nrr`, `url` and
+#: `h` are left out: they may carry tokens
 CMCD = _struct(
     _NESTED_ID,
     ("br", DOUBLE, "encoded bitrate, kbps"),
@@ -145,13 +147,49 @@ CMCD = _struct(
     ("ot", STRING, "object type: m a v av i c tt k o"),
     ("pr", DOUBLE, "playback rate, 1 when absent"),
     ("rtp", LONG, "requested maximum throughput, kbps"),
-    ("sf", STRING, "streaming format: d h s o"),
-    ("sid", STRING, "session id"),
-    ("st", STRING, "stream type: v (VOD) or l (live)"),
+    ("sf", STRING, "streaming format: d h s o e"),
+    ("sid", STRING, "session id, drawn anew by the player for each playback: no user id"),
+    ("st", STRING, "stream type: v (VOD), l (live) or ll (low-latency live)"),
     ("su", BOOL, "start-up, seek or rebuffer recovery"),
     ("tb", DOUBLE, "top bitrate, kbps"),
     ("v", LONG, "CMCD version, 1 when absent"),
 )
+#: what version 2 adds. Not in the same struct: each null column of a struct that is there costs a
+#: bit a row and the time to write it, thirty of them a tenth of an ingest of version 1
+CMCD_V2 = _struct(
+    _NESTED_ID + len(CMCD.fields),
+    ("ab", DOUBLE, "bitrate of all object types together, kbps"),
+    ("tab", DOUBLE, "top bitrate of all object types together, kbps"),
+    ("lab", DOUBLE, "lowest bitrate of all object types together, kbps"),
+    ("lb", DOUBLE, "lowest bitrate, kbps"),
+    ("tpb", DOUBLE, "top bitrate that the player can play, kbps"),
+    ("tbl", LONG, "buffer length the player aims at, ms"),
+    ("pb", DOUBLE, "bitrate at the playhead, kbps"),
+    ("ltc", LONG, "live latency, ms"),
+    ("sta", STRING, "player state: s p k r a w e f q d"),
+    ("sn", LONG, "sequence number in the session, per mode and target"),
+    ("cs", STRING, "content signature"),
+    ("dfa", LONG, "frames dropped in the session"),
+    ("msd", LONG, "media start delay, ms: the start-up time, once a session and mode"),
+    ("bsa", LONG, "buffer starvations in the session"),
+    ("bsd", LONG, "durations of the starvations reported here, summed, ms"),
+    ("bsda", LONG, "duration of all starvations in the session, ms"),
+    ("pt", LONG, "playhead, ms"),
+    ("nr", BOOL, "not rendered: the object is fetched ahead or thrown away"),
+    ("bg", BOOL, "the player is in the background"),
+    ("cdn", STRING, "CDN as the player names it"),
+    ("ec", STRING, "error codes, with a space between"),
+    ("e", STRING, "event mode: event: abs abe ae as b bc c ce e h m pc pe pr ps rr sk t um"),
+    ("ts", LONG, "when, ms since 1970 by the player's clock"),
+    ("cen", STRING, "event mode: name of a custom event"),
+    ("rc", LONG, "response mode: HTTP status the player got, 0: none"),
+    ("ttfb", LONG, "response mode: time to first byte at the player, ms"),
+    ("ttlb", LONG, "response mode: time to last byte at the player, ms"),
+    ("br_audio", DOUBLE, "encoded bitrate of the audio, kbps"),
+    ("bl_audio", LONG, "buffer length of the audio, ms"),
+    ("pb_audio", DOUBLE, "bitrate of the audio at the playhead, kbps"),
+)
+_WORDS = ListType(_NESTED_ID + 49, STRING, element_required=True)
 _EXTRA = MapType(_NESTED_ID + 50, STRING, _NESTED_ID + 51, STRING, value_required=False)
 
 #: design.md: what every row carries so that it can be replaced, deduplicated and traced
@@ -233,12 +271,19 @@ CDN_REQUESTS = Record(
         req("is_viewer", BOOL, "false for midgress, shield, worker and child rows"),
         req("object_type", STRING, "manifest init segment key caption other, by the path"),
         req("stream_kind", STRING, "hls, dash or other, by the path"),
-        opt("cmcd", CMCD, "CMCD v1 from query or header, by wire keys"),
+        opt("cmcd", CMCD, "CMCD from query, header or columns, by wire keys"),
         opt("extra", _EXTRA, "what the format carries and the record has no column for"),
         opt(
             "bytes_out_network",
             LONG,
             "bytes including TCP/IP and TLS overhead, where the vendor logs them",
+        ),
+        opt("cmcd_v2", CMCD_V2, "what CMCD version 2 adds, by wire keys; null where nothing is"),
+        opt(
+            "cmcd_deviations",
+            _WORDS,
+            "where the player's CMCD strays from CTA-5004: words of lake.cmcd_keys.DEVIATIONS; "
+            "null: nowhere, or no CMCD",
         ),
     ),
     partition_by="event_time",

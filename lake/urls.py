@@ -133,8 +133,9 @@ def clean(rows: pa.Table, allow: Collection[str]) -> pa.Table:
         if name in rows.column_names:
             column = rows.column(name).combine_chunks()
             rows = _with(rows, name, _each(column, keep))
-    if "cmcd" in rows.column_names:
-        rows = _with(rows, "cmcd", _clean_cmcd(rows.column("cmcd").combine_chunks()))
+    for name in ("cmcd", "cmcd_v2"):
+        if name in rows.column_names:
+            rows = _with(rows, name, _clean_cmcd(rows.column(name).combine_chunks()))
     return rows
 
 
@@ -157,9 +158,11 @@ def _clean_paths(rows: pa.Table, allow: Collection[str]) -> pa.Table:
 
 def _clean_cmcd(cmcd: pa.StructArray) -> pa.StructArray:
     """Clean the text values of CMCD."""
+    if cmcd.null_count == len(cmcd):
+        return cmcd
     children = list(cmcd.flatten())
     for at, field in enumerate(cmcd.type):
-        if pa.types.is_string(field.type):
+        if pa.types.is_string(field.type) and children[at].null_count < len(cmcd):
             children[at] = _suspects(children[at], kept_text)
     return pa.StructArray.from_arrays(children, fields=list(cmcd.type), mask=cmcd.is_null())
 

@@ -61,7 +61,7 @@ class CloudFrontV1(Family):
     """Standard log v1."""
 
     name = "cloudfront_v1"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "cloudfront"
 
