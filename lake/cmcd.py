@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from pyiceberg.types import StructType
 
 from lake.arrow_schema import arrow_type
+from lake.cmcd_columns import CMCD, CMCD_V2
 from lake.cmcd_keys import BIT, CODES, COLUMNS, DEVIATIONS, key_of, kind_of, pairs_sql
 from lake.engine import Engine
-from lake.records import CMCD, CMCD_V2
 
 #: the column that is still text after the read, and those it fills besides
 TEXT = "cmcd"
@@ -105,6 +105,8 @@ def filled(rows: pa.Table, engine: Engine) -> pa.Table:
             is_second |= column.is_valid().to_numpy(zero_copy_only=False)
     rows = rows.append_column(SECOND, _struct(CMCD_V2, added, is_second))
     rows = rows.append_column(FLAWS, _words(found.flaws))
+    if "object_type" not in rows.column_names:
+        return rows
     return _with_kinds(rows, values["ot"], values["sf"])
 
 

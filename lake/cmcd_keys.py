@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pyiceberg.types import BooleanType, DoubleType, LongType
 
-from lake.records import CMCD, CMCD_V2
+from lake.cmcd_columns import CMCD, CMCD_V2
 
 #: keys that are known and not kept: they hold URLs, hosts and ranges
 UNKEPT = ("cmsdd", "cmsds", "h", "nor", "nrr", "smrt", "ttfbb", "url")

@@ -46,6 +46,7 @@ class Constants:
     producer: str | None
     not_before: datetime
     not_after: datetime
+    published_at: datetime | None = None
 
 
 class Parser:
@@ -260,6 +261,7 @@ class Parser:
             "parser_version": self.family.parser_version,
             "ingested_at": constants.ingested_at,
             "producer": constants.producer,
+            "published_at": constants.published_at,
             "cdn": self.source.cdn or self.family.cdn or self.source.name,
             "sample_weight": self._weight,
         }

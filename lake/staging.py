@@ -164,7 +164,12 @@ class Stager:
             if twin is not None:
                 return Staged(with_facts(blank, twin), (), (), {}, is_twin=True)
             constants = Constants(
-                blank.delivery_id, self._now, facts.producer, facts.not_before, facts.not_after
+                blank.delivery_id,
+                self._now,
+                facts.producer,
+                facts.not_before,
+                facts.not_after,
+                facts.published_at,
             )
             writer = HourlyWriter(self._table, blank.delivery_id)
             try:
@@ -233,7 +238,9 @@ def content_id(source: Source, key: str, sha256: str) -> str:
     Not the parser: the same bytes again are no news after it changed. `weir replay` reads again.
     """
     facts = source.name_facts(key)
-    declared = (facts.period_start, facts.period_end, facts.producer)
+    declared: tuple[object, ...] = (facts.period_start, facts.period_end, facts.producer)
+    if facts.published_at is not None:
+        declared = (*declared, facts.published_at)
     return hashlib.sha256(repr((source.name, sha256, declared)).encode()).hexdigest()[:32]
 
 

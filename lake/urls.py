@@ -42,6 +42,10 @@ _PARAMETERS = re.compile(r"[;?#]|&(?=[^/]*=)")
 _ORIGIN = re.compile(r"(?i)([a-z][a-z0-9+.-]{0,20}:)?//([^/\\?#]*)")
 
 
+#: columns of player events that hold what CMCD's texts hold
+_NAMES = ("content_id", "error_code", "player")
+
+
 def decoded(text: str) -> str:
     """Return text percent-decoded until nothing changes."""
     for _ in range(_MAX_DECODINGS):
@@ -133,6 +137,9 @@ def clean(rows: pa.Table, allow: Collection[str]) -> pa.Table:
         if name in rows.column_names:
             column = rows.column(name).combine_chunks()
             rows = _with(rows, name, _each(column, keep))
+    for name in _NAMES:
+        if name in rows.column_names:
+            rows = _with(rows, name, _suspects(rows.column(name).combine_chunks(), kept_text))
     for name in ("cmcd", "cmcd_v2"):
         if name in rows.column_names:
             rows = _with(rows, name, _clean_cmcd(rows.column(name).combine_chunks()))

@@ -109,7 +109,14 @@ def _inspect(path: Path, source: Source, keep: int | None, *, as_json: bool) -> 
             else:
                 records.append(record)
 
-    constants = Constants("", datetime.now(UTC), facts.producer, facts.not_before, facts.not_after)
+    constants = Constants(
+        "",
+        datetime.now(UTC),
+        facts.producer,
+        facts.not_before,
+        facts.not_after,
+        facts.published_at,
+    )
     try:
         with path.open("rb") as stream:
             totals = parser.parse(stream, path.name, path.stat().st_size, constants, emit)

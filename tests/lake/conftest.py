@@ -5,12 +5,13 @@ Belongs here: how a test gets a parsed file, a landing or a lake. Does not: what
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,11 +20,19 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+import yaml
 
 from lake.audit import AuditReport, CheckResult, DeliverySubject
 from lake.catalog import ensure_all, open_catalog
 from lake.deliveries import Delivery, read_ledger
-from lake.formats import FAMILIES, CloudflareLogpush, CloudFrontV1, RecEvents
+from lake.formats import (
+    COUNTER_FAMILIES,
+    FAMILIES,
+    FEED_FAMILIES,
+    CloudflareLogpush,
+    CloudFrontV1,
+    RecEvents,
+)
 from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
@@ -38,6 +47,14 @@ from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sourc
 from lake.totals import ParseTotals
 from lake.versions import Partition, hour_versions
 
+#: families whose base line is a file: id names a line; separator joins values, else an object
+FEED_BASES: dict[str, Any] = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted((Path(__file__).parent / "bases").glob("*.yaml"))
+}
+COUNTER_BASES: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parent / "counter_bases.yaml").read_text()
+)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PROTECTION = Protection(Keyring.of(b"a key of the tests"))
 CF_FIELDS = """
@@ -127,9 +144,34 @@ class JudgedRec(RecEvents):
         return numbers
 
 
+def doubting(family: Family) -> Family:
+    """Return the family as one that believes no fast read."""
+
+    class Doubting(type(family)):  # type: ignore[misc]
+        def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
+            return numbers
+
+    return Doubting()
+
+
 JUDGED: dict[str, Family] = {
-    f.name: f for f in (JudgedCloudFront(), JudgedCloudflare(), JudgedRec())
+    f.name: f
+    # every line of a counter family is judged anyway
+    for f in (
+        JudgedCloudFront(),
+        JudgedCloudflare(),
+        JudgedRec(),
+        *map(doubting, FEED_FAMILIES),
+        *COUNTER_FAMILIES,
+    )
 }
+
+
+def csv_line(cells: Iterable[str]) -> bytes:
+    """Return one line of a CSV, quoted where it must be, without its end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue().encode()
 
 
 def source_of(family: str, **changes: Any) -> Source:
@@ -228,6 +270,8 @@ class Lines:
 
     @staticmethod
     def header(family: str) -> bytes:
+        if COUNTER_BASES.get(family, {}).get("csv"):
+            return csv_line(COUNTER_BASES[family]["base"]) + b"\n"
         if family != "cloudfront_v1":
             return b""
         return f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode()
@@ -237,14 +281,23 @@ class Lines:
         family: str, changes: Mapping[str, Any] | None = None, drop: Sequence[str] = ()
     ) -> bytes:
         base = {"cloudfront_v1": CF_BASE, "cloudflare_logpush": CFL_BASE, "rec_events": REC_BASE}
+        base |= {name: found["base"] for name, found in COUNTER_BASES.items()}
+        base |= {name: found["values"] for name, found in FEED_BASES.items()}
         values = {**base[family], **(changes or {})}
         values = {k: v for k, v in values.items() if k not in drop}
         if family == "cloudfront_v1":
             return "\t".join(str(v) for v in values.values()).encode()
+        if separator := FEED_BASES.get(family, {}).get("separator"):
+            return str(separator).join(str(v) for v in values.values()).encode()
+        if COUNTER_BASES.get(family, {}).get("csv"):
+            return csv_line("" if v is None else str(v) for v in values.values())
         return json.dumps(values, separators=(",", ":")).encode()
 
     def numbered(self, family: str, n: int) -> bytes:
+        if family in COUNTER_BASES:
+            return self.line(family, {COUNTER_BASES[family]["numbered"]: f"n-{n}"})
         name = {"cloudfront_v1": "x-edge-request-id", "cloudflare_logpush": "RayID"}
+        name |= {feed: found["id"] for feed, found in FEED_BASES.items()}
         return self.line(family, {name.get(family, "event_id"): f"n-{n}"})
 
     def file(self, family: str, lines: Sequence[bytes]) -> bytes:

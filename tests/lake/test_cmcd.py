@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lake import cmcd, cmcd_keys
+from lake.cmcd_columns import CMCD, CMCD_V2
 from lake.engine import Engine
-from lake.records import CMCD, CMCD_V2
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases/cmcd.yaml").read_text())
 DATA = Path(__file__).parents[2].parent / "shared/data/cmcd"
