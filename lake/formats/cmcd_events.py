@@ -24,6 +24,7 @@ from lake.source import Source
 
 #: a dictionary's or an object's session, as an identifier: what looks otherwise is none
 _SESSION = re.compile(rf'''(?:sid=|"sid"\s*:\s*)"{SESSION}"''')
+_MARK = "\ufeff"
 _LAYOUT = Layout({"line": "VARCHAR"}, ("line",))
 #: the dictionary without what stands in quotes: there a comma separates and `=` assigns
 _BARE = r"""regexp_replace(dictionary, '"(?:[^"\\]|\\.)*"', '""', 'g')"""
@@ -90,6 +91,8 @@ class CmcdEvents(Family):
             text = stripped.decode("utf-8")
         except UnicodeDecodeError:
             return Reject("bad_utf8")
+        if text.startswith(_MARK):
+            return Reject("stray_bom")  # two files that were glued together
         if text in tsv.NULLS or not _SESSION.search(text):
             return Reject("missing_session")
         return Row({"line": text})
@@ -105,6 +108,7 @@ class CmcdEvents(Family):
             "sta_d": _token("sta"),
             "ts_d": f"try_cast({_token('ts')} as bigint)",
             "event_time": f"case when regexp_full_match(sid_d, '{SESSION}') "
+            "and not starts_with(line, chr(65279)) "
             f"then {instant('ts_d')} end",
         }
 

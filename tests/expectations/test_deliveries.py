@@ -46,7 +46,7 @@ DEFECTS: dict[str, dict[str, Any]] = {
     "cdn_requests/cache_status_is_in_vocabulary": {"change": {"cache_status": "Hit"}, "only": 1},
     "cdn_requests/cache_status_is_known": {"change": {"cache_status": "UNKNOWN"}},
     "cdn_requests/sample_weight_is_positive": {"change": {"sample_weight": 0}, "only": 1},
-    "rec_events/event_type_is_known": {"change": {"event_type": "share"}, "only": 1},
+    "rec_events/event_type_is_known": {"change": {"event_type": "refund"}, "only": 1},
     "rec_events/event_id_is_filled": {"change": {"event_id": " "}, "only": 1},
     "rec_events/watch_time_is_possible": {"change": {"watch_ms": 86_400_001}, "only": 1},
     "rec_events/watch_time_belongs_to_plays": {"change": {"watch_ms": 1}},
@@ -136,7 +136,7 @@ def test_good_deliveries_of_both_tables_pass_every_rule(
     assert _failed(report) == set()
     assert {r.layer for r in report.results} == {"delivery"}
     assert len({r.check_name for r in report.results if r.subject == "requests"}) == 19
-    assert len({r.check_name for r in report.results if r.subject == "events"}) == 12
+    assert len({r.check_name for r in report.results if r.subject == "events"}) == 14
 
 
 @pytest.mark.parametrize("record", COUNTERS, ids=lambda r: r.name)

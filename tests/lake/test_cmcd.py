@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -250,6 +251,23 @@ def test_every_url_of_dash_js_is_read(parse, make):
         "bl": 17, "br": 17, "cid": 20, "d": 17, "dl": 17, "mtp": 17, "ot": 20, "rtp": 17,
         "sf": 20, "sid": 20, "st": 20, "su": 3, "tb": 17,
     }  # fmt: skip
+
+
+@PLAYERS
+def test_every_object_of_json_is_read(read):
+    objects = lines_of("cmcd-data-samples-json.txt")
+    engine = Engine()
+    held = engine.holding(pa.table({"object": pa.array(objects)}))
+    query = f"select cmcd_text(cmcd_of_json(object)) from {held}"
+    texts = [t for (t,) in engine.execute(query).fetchall()]
+    engine.close()
+    known = set(cmcd_keys.COLUMNS)
+    wanted = [{k: v for k, v in json.loads(o).items() if k in known} for o in objects]
+    found = read(texts)
+    assert [values for values, _ in found] == wanted
+    assert len(found) == 9
+    assert [i for i, (_, d) in enumerate(found) if d] == [4]
+    assert found[4][1] == ["custom_key"]
 
 
 def of_headers(sets, parse, make):
