@@ -97,12 +97,11 @@ def _ingest(
     from lake.pseudonyms import Keyring
     from lake.reads import relation_sql
     from lake.records import REJECTS
-    from lake.source import load_sources
 
     _import_what_runs()
     logs = load_logs(Path(manifest))
     settings = _settings(home)
-    source = source or load_sources(settings.sources)[logs.family]
+    source = source or _source_of(logs.family)
     record = record or family_of(source.format).record
     catalog = open_catalog(settings)
     ensure_all(catalog)
@@ -153,18 +152,8 @@ def duckdb(manifest: str, home: str) -> Job:
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
     types = raw_types(layout)
-    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in types.items())
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
-    sql = (
-        f"from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
-        "hive_partitioning=false)"
-    )
-    if logs.family == "cloudfront":
-        sql = (
-            f"from read_csv({files}, delim='\t', quote='', escape='', header=false, "
-            f"auto_detect=false, skip={layout.header_lines}, columns={{{columns}}}, "
-            "nullstr='-', ignore_errors=true, hive_partitioning=false)"
-        )
+    sql = _base_sql(logs.family, files, layout, types)
     fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
     properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
     catalog = open_catalog(_settings(home))
@@ -175,6 +164,33 @@ def duckdb(manifest: str, home: str) -> Job:
             table.append(connection.sql(sql).to_arrow_table())
 
     return Job(run, lambda: {"rows": _total_records(table), "malformed": None, "is_exact": None})
+
+
+def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str]) -> str:
+    """Return the read of typed raw columns as one would write it without Weir."""
+    from lake.formats.template import TemplateLayout
+    from lake.formats.templatesql import select_sql
+    from lake.reads import quote_identifier, quote_literal
+
+    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in types.items())
+    csv = "quote='', escape='', header=false, auto_detect=false, ignore_errors=true, "
+    csv += "hive_partitioning=false"
+    if isinstance(layout, TemplateLayout):
+        lines = f"(from read_csv({files}, delim='\x02', {csv}, columns={{'line': 'VARCHAR'}}))"
+        casts = (
+            f"try_cast({quote_identifier(c)} as {t}) as {quote_identifier(c)}"
+            for c, t in types.items()
+        )
+        return f"select {', '.join(casts)} from ({select_sql(layout.template, lines)})"
+    if family == "cloudfront":
+        return (
+            f"from read_csv({files}, delim='\t', {csv}, skip={layout.header_lines}, "
+            f"columns={{{columns}}}, nullstr='-')"
+        )
+    return (
+        f"from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
+        "hive_partitioning=false)"
+    )
 
 
 def _pass_everything(subjects: Sequence[DeliverySubject]) -> AuditReport:
@@ -203,15 +219,23 @@ def _settings(home: str) -> LakeSettings:
     return load_settings({}, Path(home))
 
 
-def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
-    """Return the packaged source of a family, and the layout of its first file."""
-    from isal import igzip
-
-    from lake.formats import family_of
+def _source_of(family: str) -> Source:
+    """Return the packaged source of a family, or the example of a server of one's own."""
+    from benchmarks.harness import PROJECT
+    from benchmarks.logs import OWN
     from lake.settings import PACKAGED_SOURCES
     from lake.source import load_sources
 
-    source = load_sources(PACKAGED_SOURCES)[logs.family]
+    return load_sources(PROJECT / "docs/sources" if family in OWN else PACKAGED_SOURCES)[family]
+
+
+def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
+    """Return the source of a family, and the layout of its first file."""
+    from isal import igzip
+
+    from lake.formats import family_of
+
+    source = _source_of(logs.family)
     with igzip.open(logs.landing / min(logs.malformed)) as stream:
         head = stream.read(_HEAD_BYTES)
     return source, family_of(source.format).layout(head, source, None)

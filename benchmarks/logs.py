@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,14 +22,24 @@ from simulator.arrays import IntArray
 from simulator.audience import Sessions, make_sessions
 from simulator.cloudflare import CloudflareWriter
 from simulator.cloudfront import HEADER, CloudFrontWriter
+from simulator.combined import ApacheWriter, NginxWriter
 from simulator.events import Events, EventWriter, make_events
-from simulator.files import cloudflare_key, cloudfront_key, event_key
+from simulator.files import cloudflare_key, cloudfront_key, event_key, own_key
 from simulator.malform import KINDS, malform
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
+from simulator.squid import SquidWriter
 from simulator.traffic import Requests, make_requests
+from simulator.varnish import VarnishWriter
 from simulator.world import CLOUDFLARE, CLOUDFRONT, DISTRIBUTIONS, PRODUCERS
 
-FAMILIES = ("cloudflare", "cloudfront", "rec_events")
+#: servers of one's own: their sources are the examples of docs/sources
+OWN = {
+    "nginx": NginxWriter,
+    "apache": ApacheWriter,
+    "varnishncsa": VarnishWriter,
+    "squid": SquidWriter,
+}
+FAMILIES = ("cloudflare", "cloudfront", "rec_events", *OWN)
 MALFORMED_SHARE = 0.001
 LINES_PER_FILE = 50_000
 # so that 50,000 lines are about what one large zone or distribution logs in five minutes
@@ -37,6 +48,7 @@ _SHARES = {
     "cloudflare": CLOUDFLARE_SHARE,
     "cloudfront": CLOUDFRONT_SHARE,
     "rec_events": 1 - CLOUDFLARE_SHARE - CLOUDFRONT_SHARE,
+    **dict.fromkeys(OWN, CLOUDFLARE_SHARE),
 }
 _HOUR_US = 3_600_000_000
 _GZIP_LEVEL = 1
@@ -190,6 +202,20 @@ def _cloudflare(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     return requests, parts, CloudflareWriter(scenario.seed, sessions).lines
 
 
+def _own(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+    """Plan files of one server and hour each, in the order of the requests' ends."""
+    requests = _requests(scenario, sessions, wanted)
+    rows = _first(np.flatnonzero(requests.cdn == CLOUDFLARE), wanted)
+    rows = rows[np.argsort(requests.end_us[rows], kind="stable")]
+    hour = (requests.end_us[rows] - scenario.start_us) // _HOUR_US
+    parts = []
+    for number in np.unique(hour).tolist():
+        start = _hour(scenario, number)
+        for server, part in enumerate(_cuts(rows[hour == number])):
+            parts.append(_Part(own_key(family, f"edge-{server + 1}", start), part))
+    return requests, parts, OWN[family](scenario.seed, sessions).lines
+
+
 def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     """Plan files of one distribution and hour each."""
     requests = _requests(scenario, sessions, wanted)
@@ -233,4 +259,5 @@ _PLANS: dict[str, Callable[[Scenario, Sessions, int], _Plan]] = {
     "cloudflare": _cloudflare,
     "cloudfront": _cloudfront,
     "rec_events": _rec_events,
+    **{family: partial(_own, family) for family in OWN},
 }

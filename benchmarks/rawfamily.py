@@ -25,6 +25,7 @@ from pyiceberg.types import (
 )
 
 from lake.formats.base import Family, Judgement, Layout
+from lake.formats.template import LINE
 from lake.inflate import Lines
 from lake.reads import quote_identifier
 from lake.records import LONG, TIME, Record, opt, req
@@ -48,8 +49,12 @@ def iceberg_type(kind: str) -> IcebergType:
 
 
 def raw_types(layout: Layout) -> dict[str, str]:
-    """Return raw column -> DuckDB type; what is read as text to be tried has the type tried."""
-    return {**layout.columns, **layout.as_text}
+    """Return raw column -> DuckDB type; what is read as text to be tried has the type tried.
+
+    The text of the whole line, which access logs are identified by, is no column of the vendor.
+    """
+    columns = {**layout.columns, **layout.as_text}
+    return {name: kind for name, kind in columns.items() if name != LINE}
 
 
 class RawColumns(Family):

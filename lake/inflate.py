@@ -205,6 +205,14 @@ class Lines:
         numbers: npt.NDArray[np.int64] = np.flatnonzero(self.count_each(0x00)) + 1
         return numbers
 
+    def with_byte(self, byte: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of the lines that hold a byte; cheap where none does."""
+        end = int(self._ends[-1]) if len(self) else 0
+        if self._data.find(bytes([byte]), 0, end) < 0:
+            return np.empty(0, dtype=np.int64)
+        numbers: npt.NDArray[np.int64] = np.flatnonzero(self.count_each(byte)) + 1
+        return numbers
+
     def not_blank(self) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that hold more than white space."""
         numbers = np.arange(1, len(self) + 1)

@@ -44,8 +44,8 @@ CDN_REQUESTS = Record(
         req(
             "event_time_precision",
             STRING,
-            "what the vendor stamped: start_us, start_ms, start_s, or end_s (end in whole "
-            "seconds, start = end - duration)",
+            "what the vendor stamped, and how finely: start_us, start_ms, start_s; or end_us, "
+            "end_ms, end_s (the end, start = end - duration)",
         ),
         opt("end_time", TIME, "end of the response"),
         *LINEAGE,

@@ -114,6 +114,8 @@ class Source(_Strict):
     fields: tuple[str, ...] = ()
     #: how a vendor publishes counters, invoices, rosters or capacities; unused by logs
     published: Published = Published()
+    #: format string of one's own server: log_format of nginx, LogFormat of Apache, varnishncsa -F
+    log_format: str = ""
     #: host -> customer, exact
     customers: Mapping[str, str] = Field(default_factory=dict)
     privacy: Privacy = Privacy()
@@ -179,6 +181,10 @@ def load_source(path: Path) -> Source:
             f"{path.name}: format: {source.format!r} is not known. "
             f"Use one of {', '.join(sorted(FAMILIES))}."
         )
+    try:
+        FAMILIES[source.format].check(source)
+    except ValueError as err:
+        raise SourceError(f"{path.name}: log_format: {err}") from err
     return source
 
 

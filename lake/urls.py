@@ -43,7 +43,7 @@ _ORIGIN = re.compile(r"(?i)([a-z][a-z0-9+.-]{0,20}:)?//([^/\\?#]*)")
 
 
 #: columns of player events that hold what CMCD's texts hold
-_NAMES = ("content_id", "error_code", "player")
+_NAMES = ("content_id", "cdn", "error_code", "player")
 
 
 def decoded(text: str) -> str:
@@ -137,7 +137,7 @@ def clean(rows: pa.Table, allow: Collection[str]) -> pa.Table:
         if name in rows.column_names:
             column = rows.column(name).combine_chunks()
             rows = _with(rows, name, _each(column, keep))
-    for name in _NAMES:
+    for name in _NAMES if "content_id" in rows.column_names else ():
         if name in rows.column_names:
             rows = _with(rows, name, _suspects(rows.column(name).combine_chunks(), kept_text))
     for name in ("cmcd", "cmcd_v2"):

@@ -30,12 +30,19 @@ _EDGE_TIME = re.compile(rb'("Edge(?:Start|End)Timestamp":)(\d+)')
 _EVENT_TIME = re.compile(rb'("event_ts_ms":)(\d+)')
 _RAY = re.compile(rb'("RayID":")[0-9a-f]{16}')
 _EVENT_ID = re.compile(rb'("event_id":")[0-9a-f]{32}')
+#: access logs: what a line says is its identity, so that a broken line is another one
+_ACCESS = ("nginx", "apache", "varnishncsa", "squid")
+_ACCESS_STATUS = re.compile(rb'(" |[A-Z]/)\d{3} ')
+_ACCESS_STAMP = re.compile(rb"\[[^\]]*\]|(?<![\d.])1\d{9}\.\d{3}(?=  *)")
+_YEAR = re.compile(rb"(?<=/)(\d{4})(?=:\d\d:\d\d:\d\d )")
 
 
 def malform(feed: str, kind: str, line: bytes, salt: str) -> bytes:
     """Return an extra line of the given kind, made from a good line of the feed."""
     if kind == "garbage":
         return _GARBAGE
+    if feed in _ACCESS:
+        return _malform_access(kind, line)
     fresh = with_fresh_id(feed, line, salt)
     if feed == "cloudfront":
         return _malform_tsv(kind, fresh)
@@ -103,3 +110,28 @@ def _malform_json(feed: str, kind: str, line: bytes) -> bytes:
         shift = _THREE_YEARS_S * (1_000 if is_event else 1_000_000_000)
         return time.sub(lambda found: found[1] + str(int(found[2]) - shift).encode(), line)
     raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+
+
+def _malform_access(kind: str, line: bytes) -> bytes:
+    """Break a line of an access log."""
+    if kind == "truncated_line":
+        return line[: len(line) * 2 // 5]
+    if kind == "ragged":
+        return line + b" and more"
+    if kind == "bad_utf8":
+        return line[:-1] + b"\xff" + line[-1:]
+    if kind == "wrong_type":
+        return _ACCESS_STATUS.sub(rb"\g<1>abc ", line, count=1)
+    if kind == "bad_time":
+        return _ACCESS_STAMP.sub(
+            lambda found: b"[never ever]" if found[0].startswith(b"[") else b"never", line
+        )
+    if kind == "outside_period":
+        return _ACCESS_STAMP.sub(_three_years_before, line)
+    raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+
+
+def _three_years_before(found: re.Match[bytes]) -> bytes:
+    if found[0].startswith(b"["):
+        return _YEAR.sub(lambda year: b"%d" % (int(year[1]) - 3), found[0])
+    return b"%.3f" % (float(found[0]) - _THREE_YEARS_S)

@@ -7,6 +7,7 @@ and which SQL turns raw columns into the canonical record. It knows nothing of w
 from __future__ import annotations
 
 from lake.formats.akamai_usage import AkamaiUsage
+from lake.formats.apache import Apache, Varnish
 from lake.formats.assignments import ExperimentAssignments
 from lake.formats.base import Family
 from lake.formats.beacons import PlayerBeacons
@@ -18,8 +19,10 @@ from lake.formats.cmcd_events import CmcdEvents
 from lake.formats.entities import Creators, Items
 from lake.formats.fastly_usage import FastlyUsage
 from lake.formats.invoices import FocusInvoice, Invoice
+from lake.formats.nginx import Nginx
 from lake.formats.rec_events import RecEvents
 from lake.formats.rosters import Capacity, ProducerRoster
+from lake.formats.squid import Squid, TrafficServer
 
 #: what vendors count themselves; every line of theirs is judged, see lake/formats/tabular.py
 COUNTER_FAMILIES: tuple[Family, ...] = (
@@ -46,6 +49,11 @@ FAMILIES: dict[str, Family] = {
         CloudFrontV1(),
         CloudflareLogpush(),
         RecEvents(),
+        Nginx(),
+        Apache(),
+        Varnish(),
+        Squid(),
+        TrafficServer(),
         *FEED_FAMILIES,
         *COUNTER_FAMILIES,
     )

@@ -45,7 +45,7 @@ class ExperimentAssignments(NamedEvents):
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the canonical columns."""
-        key = ["experiment", "variant", "unit_kind", "unit_id", "epoch_us(event_time)"]
+        key = ["experiment", "salt", "variant", "unit_kind", "unit_id", "epoch_us(event_time)"]
         return {
             "row_key": sql.row_key(key),
             "producer": text("producer"),

@@ -114,6 +114,13 @@ class Family(ABC):
         """Return family/version."""
         return f"{self.name}/{self.version}"
 
+    def check(self, source: Source) -> None:
+        """Raise ValueError, with the remedy, for what a source says and the family cannot read."""
+        if source.log_format:
+            raise ValueError(
+                f"format {self.name} has no format string; found log_format. Remove it."
+            )
+
     @abstractmethod
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
         """Read the layout from the first bytes of a segment; raises RefusedError.

@@ -24,9 +24,9 @@ def fed(box):
     return replace(box, sources={**box.sources, **examples})
 
 
-def key_of(feed: str, producer: str = "eu-1") -> str:
+def key_of(feed: str, number: int = 1) -> str:
     end = "log" if feed == "cmcd_events" else "ndjson"
-    return f"{feed}/dt=2026-11-16/hour=10/{producer}-1.{end}.gz"
+    return f"{feed}/dt=2026-11-16/hour=10/eu-{number}.{end}.gz"
 
 
 def test_every_feed_comes_into_its_table_once_and_makes_no_hour_stale(fed, make):
@@ -34,7 +34,7 @@ def test_every_feed_comes_into_its_table_once_and_makes_no_hour_stale(fed, make)
         lines = [make.numbered(family.name, n) for n in range(3)]
         data = make.file(family.name, [*lines, b"broken", b"", lines[0]])
         fed.land(key_of(family.name), data, AT)
-        fed.land(key_of(family.name, "eu-2"), data, AT)  # the same content under another name
+        fed.land(key_of(family.name, 2), data, AT)  # the same content under another name
     report = fed.run(*FEEDS)
     assert report.by_state == {"loaded": 5, "duplicate": 5}
     counts = {r.identifier: fed.count(r.identifier) for r in FEEDS}
