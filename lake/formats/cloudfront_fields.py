@@ -197,7 +197,9 @@ def canonical_sql(col: Columns, source: Source) -> Mapping[str, str]:
 def cmcd_text(col: Columns) -> str:
     """Return the SQL of CMCD as one text: of its own columns, else out of the query string."""
     in_query = "cmcd_of(query_d)"
-    pairs = [_pair(key, col(name)) for name, key in CMCD.items() if name in col]
+    # the order of the columns is the vendor's, not the player's: sorted, it is no deviation
+    keys = sorted((key, name) for name, key in CMCD.items() if name in col)
+    pairs = [_pair(key, col(name)) for key, name in keys]
     if not pairs:
         return in_query
     return f"coalesce(nullif(concat_ws(',', {', '.join(pairs)}), ''), {in_query})"
