@@ -224,22 +224,14 @@ def _settings(home: str) -> LakeSettings:
 
 
 def source_of(family: str) -> Source:
-    """Return the source of a family: packaged, an example, or CloudFront's for its other logs."""
-    from benchmarks.harness import PROJECT
-    from benchmarks.logs import OWN, VENDORS
+    """Return the source of a family: packaged with Weir, or an example of the docs."""
     from lake.settings import PACKAGED_SOURCES
     from lake.source import load_sources
-    from simulator.cloudfront_realtime import FIELDS
+    from simulator.families import CDN_FAMILIES
 
-    packaged = load_sources(
-        PROJECT / "docs/sources" if family in {**OWN, **VENDORS} else PACKAGED_SOURCES
-    )
-    if family in packaged:
-        return packaged[family]
-    fields = FIELDS if family == "cloudfront_realtime" else ()
-    return packaged["cloudfront"].model_copy(
-        update={"name": family, "format": family, "fields": fields}
-    )
+    name = CDN_FAMILIES[family].source if family in CDN_FAMILIES else family
+    packaged = load_sources(PACKAGED_SOURCES)
+    return packaged[name] if name in packaged else load_sources(_EXAMPLE_SOURCES)[name]
 
 
 def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:

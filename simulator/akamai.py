@@ -44,7 +44,7 @@ FIELDS = (
     "serverCountry", "billingRegion",
 )  # fmt: skip
 _ENCODED = re.compile(r"[^\x21-\x7e]")
-_COUNTRIES = {
+SERVER_COUNTRIES = {
     "FRA": "DE", "AMS": "NL", "LHR": "GB", "CDG": "FR", "MAD": "ES", "IAD": "US", "SJC": "US",
     "SFO": "US", "GRU": "BR", "NRT": "JP",
 }  # fmt: skip
@@ -172,7 +172,7 @@ def _edges(seed: int, rows: Requests) -> list[dict[str, str]]:
     """Return the fields of each row about times, bytes, caches and hops."""
     start_ms = (rows.end_us - rows.duration_us) // 1_000
     overhead = (rows.body_bytes + rows.header_bytes) // _PACKET * _PACKET_HEADERS
-    countries = [_COUNTRIES[POPS[pop].name[:3]] for pop in range(len(POPS))]
+    countries = [SERVER_COUNTRIES[POPS[pop].name[:3]] for pop in range(len(POPS))]
     return [
         {
             "reqId": request_id,

@@ -17,6 +17,7 @@ from simulator.cmcd import Escapes, QueryWriter
 from simulator.outcomes import (
     ABORTED,
     BAD_GATEWAY,
+    BYPASS,
     ERROR,
     GONE,
     HIT,
@@ -28,9 +29,11 @@ from simulator.outcomes import (
     REDIRECT,
     REVALIDATED,
     SHIELD_HIT,
+    STALE,
     STATUS,
     SYNTH,
     UNAVAILABLE,
+    UNKNOWN,
 )
 from simulator.traffic import Requests
 from simulator.urls import PathWriter, content_type
@@ -51,11 +54,15 @@ REQUEST_ID_COLUMN = FIELDS.index("x-edge-request-id")
 _ESCAPED = re.compile(r"[\x00-\x20\x7f-\U0010ffff<>\"#%{}|\\^~\[\]`']")
 # What a client escaped once is escaped again in the log, as the vendor documents.
 _IN_THE_LOG = Escapes("%252C", "%253D", "%2522")
+#: states beside CloudFront's own are those of requests that another vendor served
 _RESULTS = {
     HIT: "Hit",
+    STALE: "Hit",
     REVALIDATED: "RefreshHit",
     SHIELD_HIT: "Miss",
     MISS: "Miss",
+    BYPASS: "Miss",
+    UNKNOWN: "Error",
     ERROR: "Error",
     SYNTH: "Redirect",
 }
@@ -71,7 +78,7 @@ def escape(text: str) -> str:
 
 def result_types(ending: int, cache: int, dice: int) -> tuple[str, str, str]:
     """Return the result type, the response result type and the detailed result type."""
-    response = _RESULTS[cache]
+    response = "Redirect" if ending == REDIRECT else _RESULTS[cache]
     if ending == UNAVAILABLE and dice < 300:
         response = "CapacityExceeded"
     result = "Error" if ending == ABORTED else response

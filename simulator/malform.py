@@ -146,7 +146,7 @@ _COLUMNS = {
     ),
 }
 #: access logs: what a line says is its identity, so that a broken line is another one
-_ACCESS = ("nginx", "apache", "varnishncsa", "squid")
+_ACCESS = ("nginx", "apache", "varnishncsa", "squid", "ats_squid")
 _ACCESS_STATUS = re.compile(rb'(" |[A-Z]/)\d{3} ')
 _ACCESS_STAMP = re.compile(rb"\[[^\]]*\]|(?<![\d.])1\d{9}\.\d{3}(?=  *)")
 _YEAR = re.compile(rb"(?<=/)(\d{4})(?=:\d\d:\d\d:\d\d )")

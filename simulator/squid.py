@@ -1,4 +1,4 @@
-"""Write requests as Squid's native access log, which Traffic Server can write as well.
+"""Write requests as Squid's native access log, and what Traffic Server makes of that format.
 
 Belongs here: result codes and hierarchy. Does not belong here: files, delivery and incidents.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.arrays import IntArray
 from simulator.audience import Sessions
 from simulator.cmcd import ON_THE_WIRE, QueryWriter
 from simulator.combined import Clients, decimal_seconds
@@ -42,6 +43,18 @@ CODES = {
     SYNTH: ("TCP_REDIRECT", "TCP_REDIRECT"),
     UNKNOWN: ("NONE_NONE", "NONE_NONE"),
 }
+#: of Traffic Server, which has no word for what it must not cache nor for what is no object
+ATS_CODES = {
+    HIT: ("TCP_HIT", "TCP_MEM_HIT"),
+    SHIELD_HIT: ("TCP_MISS", "TCP_MISS"),
+    STALE: ("TCP_REF_FAIL_HIT", "TCP_REF_FAIL_HIT"),
+    REVALIDATED: ("TCP_REFRESH_HIT", "TCP_REFRESH_HIT"),
+    MISS: ("TCP_MISS", "TCP_REFRESH_MISS"),
+    BYPASS: ("TCP_MISS", "TCP_MISS"),
+    ERROR: ("TCP_MISS", "TCP_MISS"),
+    SYNTH: ("TCP_MISS", "TCP_MISS"),
+    UNKNOWN: ("TCP_MISS", "TCP_MISS"),
+}
 
 
 class SquidWriter:
@@ -57,13 +70,13 @@ class SquidWriter:
         """Return one line a request, in the order of the rows."""
         clients = self._clients
         return [
-            f"{decimal_seconds(end)} {taken:6d} {clients.addresses[s]} {CODES[cache][dice % 2]}"
-            f"{'_ABORTED' if ending in (ABORTED, GONE) else ''}/{STATUS[ending]:03d} "
+            f"{decimal_seconds(at)} {taken:6d} {clients.addresses[s]} "
+            f"{self._code(cache, dice, is_left=ending in (ABORTED, GONE))}/{STATUS[ending]:03d} "
             f"{sent} {METHODS[method]} {'http' if ending == REDIRECT else 'https'}://"
             f"{clients.hosts[s]}{path}{'?' if query else ''}{query} - {self._peer(asked, dice)} "
             f"{_kind(path, kind, ending)}"
-            for end, taken, s, cache, dice, ending, sent, method, path, query, asked, kind in zip(
-                (rows.end_us // 1000).tolist(),
+            for at, taken, s, cache, dice, ending, sent, method, path, query, asked, kind in zip(
+                (self._instants_us(rows) // 1000).tolist(),
                 (rows.duration_us // 1000).tolist(),
                 rows.session.tolist(),
                 rows.cache.tolist(),
@@ -79,9 +92,29 @@ class SquidWriter:
             )
         ]
 
+    def _instants_us(self, rows: Requests) -> IntArray:
+        """Return the instants that are stamped: the ends."""
+        return rows.end_us
+
+    def _code(self, cache: int, dice: int, *, is_left: bool) -> str:
+        """Return the result code; that a client left is said beside it."""
+        return CODES[cache][dice % 2] + ("_ABORTED" if is_left else "")
+
     def _peer(self, asked: bool, dice: int) -> str:
         """Return how the object was fetched, and from whom."""
         return f"HIER_DIRECT/203.0.113.{self._first_origin + dice % 4}" if asked else "HIER_NONE/-"
+
+
+class TrafficServerWriter(SquidWriter):
+    """Turns requests into lines as Traffic Server writes Squid's format."""
+
+    def _instants_us(self, rows: Requests) -> IntArray:
+        """Return the instants that are stamped: the starts."""
+        return rows.end_us - rows.duration_us
+
+    def _code(self, cache: int, dice: int, *, is_left: bool) -> str:
+        """Return the result code; that a client left is said in its place."""
+        return "ERR_CLIENT_ABORT" if is_left else ATS_CODES[cache][dice % 2]
 
 
 def _kind(path: str, kind: int, ending: int) -> str:
