@@ -41,6 +41,7 @@ _TYPES: dict[str, IcebergType] = {
     "TIME": TimeType(),
     "VARCHAR": StringType(),
     "DECIMAL(15,3)": DecimalType(15, 3),
+    "DECIMAL(16,6)": DecimalType(16, 6),
 }
 
 

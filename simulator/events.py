@@ -21,6 +21,9 @@ IMPRESSION, CLICK, PLAY, LIKE = range(4)
 EVENT_TYPES = ("impression", "click", "play", "like")
 SCENES = ("feed", "search", "related")
 VALID_PLAY_MS = 7_000
+EXPERIMENT = "rank-depth"
+#: creators of each customer
+CREATORS = 60
 _SHOWN = 8
 _MODELS = ("ranker-2026.11.1", "ranker-2026.11.2")
 
@@ -224,7 +227,7 @@ class EventWriter:
         """Return the item and creator fields of each row."""
         return [
             f'"item_id":"{content_id(customer, content)}",'
-            f'"creator_id":"{CUSTOMERS[customer].slug}-creator-{content % 60:03d}"'
+            f'"creator_id":"{creator_id(customer, content)}"'
             for customer, content in zip(rows.customer.tolist(), rows.content.tolist(), strict=True)
         ]
 
@@ -246,9 +249,20 @@ def _measures(rows: Events) -> list[str]:
     ]
 
 
-def _experiment(user_id: str) -> str:
+def creator_id(customer: int, content: int) -> str:
+    """Name the creator of one channel or title."""
+    return f"{CUSTOMERS[customer].slug}-creator-{content % CREATORS:03d}"
+
+
+def variant_of(user_id: str) -> str | None:
     """Assign a user to a variant for good; three users in ten are in no experiment."""
     bucket = int(user_id[-2:])
     if bucket >= 70:
-        return "null"
-    return f'{{"id":"rank-depth","variant":"{"treatment" if bucket % 2 else "control"}"}}'
+        return None
+    return "treatment" if bucket % 2 else "control"
+
+
+def _experiment(user_id: str) -> str:
+    """Return the experiment field of a user's events."""
+    variant = variant_of(user_id)
+    return "null" if variant is None else f'{{"id":"{EXPERIMENT}","variant":"{variant}"}}'

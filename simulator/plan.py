@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from simulator.audience import make_sessions
 from simulator.board import Arrival, Board, IncidentReport
 from simulator.events import make_events
+from simulator.feeds import FeedTruth, feeds_say
 from simulator.files import World, build_files
 from simulator.geo import write_geo
 from simulator.incidents import apply_incidents, plan_silence
@@ -52,6 +53,7 @@ class Plan:
     tariffs: tuple[Tariff, ...]
     on_time_until: datetime
     said: Said | None = None
+    feeds: FeedTruth | None = None
 
     @property
     def scenario(self) -> Scenario:
@@ -95,6 +97,9 @@ class Plan:
         write_ledger(directory, self.ledger, self.scenario, self.incidents)
         if self.said is not None:
             pq.write_table(self.said.usage, directory / "vendor_usage.parquet")
+        if self.feeds is not None:
+            pq.write_table(self.feeds.rows, directory / "feed_rows.parquet")
+            pq.write_table(self.feeds.sessions, directory / "playbacks.parquet")
 
 
 def simulate(scenario: Scenario, contracts: Sequence[Tariff] = ()) -> Plan:
@@ -118,7 +123,9 @@ def simulate(scenario: Scenario, contracts: Sequence[Tariff] = ()) -> Plan:
         tariffs=tuple(contracts),
         on_time_until=board.on_time_until,
     )
-    return _with_counters(plan) if scenario.counters else plan
+    if scenario.counters:
+        plan = _with_counters(plan)
+    return _with_feeds(plan) if scenario.feeds else plan
 
 
 def _with_counters(plan: Plan) -> Plan:
@@ -127,9 +134,19 @@ def _with_counters(plan: Plan) -> Plan:
     said = vendors_say(
         plan.scenario, truth.traffic_5m, truth.usage_monthly, plan.tariffs, plan.world.events
     )
+    return replace(plan, arrivals=_merged(plan, said.arrivals), said=said)
+
+
+def _with_feeds(plan: Plan) -> Plan:
+    """Let the feeds beside requests and events arrive too."""
+    said = feeds_say(plan.world, plan.on_time_until)
+    return replace(plan, arrivals=_merged(plan, said.arrivals), feeds=said.truth)
+
+
+def _merged(plan: Plan, more: Sequence[Arrival]) -> tuple[Arrival, ...]:
+    """Return all arrivals in order, those that never come last."""
     never = datetime.max.replace(tzinfo=plan.scenario.start.tzinfo)
-    arrivals = sorted((*plan.arrivals, *said.arrivals), key=lambda one: (one.at or never, one.key))
-    return replace(plan, arrivals=tuple(arrivals), said=said)
+    return tuple(sorted((*plan.arrivals, *more), key=lambda one: (one.at or never, one.key)))
 
 
 def _write(path: Path, arrival: Arrival) -> None:

@@ -48,6 +48,8 @@ class Scenario:
     incidents: frozenset[Incident] = field(default=ALL_INCIDENTS)
     #: let vendors publish usage counters, invoices, rosters and capacities as well
     counters: bool = False
+    #: let players, the experiment service and the catalogue speak as well
+    feeds: bool = False
     #: share by which vendors invoice more than they delivered
     invoice_discrepancy: Decimal = Decimal(0)
 
