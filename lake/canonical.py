@@ -85,6 +85,16 @@ def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:
     ]
 
 
+def needed_by(name: str, steps: Mapping[str, str]) -> dict[str, str]:
+    """Return the derived columns that one of them is made of, itself included."""
+    wanted, open_ = {name}, [name]
+    while open_:
+        found = {n for n in _WORD.findall(steps[open_.pop()]) if n in steps} - wanted
+        wanted |= found
+        open_ += found
+    return {n: e for n, e in steps.items() if n in wanted}
+
+
 def allowed_query(query: str, allow: Iterable[str]) -> str:
     """Return the SQL of a query string cut to an allow-list; null where nothing is left."""
     allow = tuple(allow)

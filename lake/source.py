@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from lake.field_map import FieldMap
 from lake.limits import Limits
 
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
@@ -118,6 +119,10 @@ class Source(_Strict):
     sampled_percent: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(100)
     #: declared column order of a log without a header
     fields: tuple[str, ...] = ()
+    #: which fields become which columns, for families that take a map; over the family's own
+    map: FieldMap = FieldMap()
+    #: what stands before the object of a line: nothing, or the header of syslog
+    prefix: Literal["none", "syslog"] | None = None
     #: host -> customer, exact
     customers: Mapping[str, str] = Field(default_factory=dict)
     privacy: Privacy = Privacy()

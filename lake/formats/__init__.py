@@ -9,10 +9,22 @@ from __future__ import annotations
 from lake.formats.base import Family
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
+from lake.formats.fastly import Fastly
+from lake.formats.json_map import JsonMap
 from lake.formats.rec_events import RecEvents
+from lake.formats.web_json import ApacheJson, NginxJson
 
 FAMILIES: dict[str, Family] = {
-    f.name: f for f in (CloudFrontV1(), CloudflareLogpush(), RecEvents())
+    f.name: f
+    for f in (
+        CloudFrontV1(),
+        CloudflareLogpush(),
+        Fastly(),
+        NginxJson(),
+        ApacheJson(),
+        JsonMap(),
+        RecEvents(),
+    )
 }
 
 

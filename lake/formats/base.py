@@ -108,6 +108,8 @@ class Family(ABC):
     cdn: str | None = None
     #: column of the raw row that holds a user id to be HMAC-ed into user_key
     user_column: str | None = None
+    #: equal lines without a request id are several requests: lake.repeats numbers their keys
+    counts_repeats: bool = False
 
     @property
     def parser_version(self) -> str:
@@ -148,6 +150,10 @@ class Family(ABC):
         For names that stand in lines; those of a header are in the layout.
         """
         return ()
+
+    def unknown_in(self, lines: Lines, layout: Layout) -> Iterable[str]:  # noqa: ARG002
+        """Do the same where what is known depends on the layout."""
+        return self.unknown_fields(lines)
 
     @abstractmethod
     def judge(self, line: bytes, layout: Layout) -> Judgement:

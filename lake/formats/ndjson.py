@@ -110,6 +110,17 @@ def _encodes(value: object) -> bool:
     return True
 
 
+def object_of(text: str) -> dict[str, object] | Reject:
+    """Return the object that a text is, the first of equal keys, or why it is none."""
+    try:
+        found = json.loads(text, parse_int=_integer, object_pairs_hook=_first_of_equal_keys)
+    except (ValueError, RecursionError):
+        return Reject("invalid_json")
+    if "\\u" in text and not _encodes(found):
+        return Reject("bad_utf8")
+    return found if isinstance(found, dict) else Reject("not_an_object")
+
+
 def judge(
     line: bytes, fields: Mapping[str, str], layout: Layout, required: tuple[str, ...]
 ) -> Judgement:
@@ -122,14 +133,9 @@ def judge(
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         return Reject("bad_utf8")
-    try:
-        found = json.loads(text, parse_int=_integer, object_pairs_hook=_first_of_equal_keys)
-    except (ValueError, RecursionError):
-        return Reject("invalid_json")
-    if "\\u" in text and not _encodes(found):
-        return Reject("bad_utf8")
-    if not isinstance(found, dict):
-        return Reject("not_an_object")
+    found = object_of(text)
+    if isinstance(found, Reject):
+        return found
     values: dict[str, str | None] = {}
     for name, kind in fields.items():
         try:

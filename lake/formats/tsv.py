@@ -22,11 +22,11 @@ def read_sql(path: str, layout: Layout, longest_line: int) -> str:
         f"delim='\t', quote='', escape='', header=false, auto_detect=false, "
         f"skip={layout.header_lines}, columns={{{columns}}}, strict_mode=true, "
         f"store_rejects=true, rejects_limit=0, nullstr=[{nulls}], parallel=false, "
-        f"max_line_size={_line_limit(longest_line)})"
+        f"max_line_size={line_limit(longest_line)})"
     )
 
 
-def _line_limit(longest_line: int) -> int:
+def line_limit(longest_line: int) -> int:
     """Return a limit that few files differ in, so that prepared statements are shared."""
     limit = 2_000_000
     while limit < longest_line + 16:

@@ -23,7 +23,7 @@ import pytest
 from lake.audit import AuditReport, CheckResult, DeliverySubject
 from lake.catalog import ensure_all, open_catalog
 from lake.deliveries import Delivery, read_ledger
-from lake.formats import FAMILIES, CloudflareLogpush, CloudFrontV1, RecEvents
+from lake.formats import FAMILIES
 from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
@@ -106,30 +106,128 @@ REC_BASE: dict[str, Any] = {
 }
 
 
-class JudgedCloudFront(CloudFrontV1):
-    """Believes no fast read: every line goes to the judge."""
-
-    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
-        return numbers
-
-
-class JudgedCloudflare(CloudflareLogpush):
-    """Believes no fast read."""
-
-    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
-        return numbers
-
-
-class JudgedRec(RecEvents):
-    """Believes no fast read."""
-
-    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
-        return numbers
-
-
-JUDGED: dict[str, Family] = {
-    f.name: f for f in (JudgedCloudFront(), JudgedCloudflare(), JudgedRec())
+FASTLY_BASE: dict[str, Any] = {
+    "service_id": "7i6HN3TK9wS159v2gPAZ8A",
+    "time_start": "2026-11-16T10:00:05.123456Z",
+    "time_end": "2026-11-16T10:00:05.373456Z",
+    "time_elapsed": "250000",
+    "time_to_first_byte": "0.012",
+    "is_edge": "true",
+    "client_ip": "192.0.2.77",
+    "request": "GET",
+    "protocol": "HTTP/2",
+    "host": "vod.aurora.example",
+    "url": "/dash/a/seg1.m4s?v=1&token=s3cret",
+    "is_tls": "true",
+    "tls_client_protocol": "TLSv1.3",
+    "tls_client_cipher": "TLS_AES_128_GCM_SHA256",
+    "request_referer": "https://play.example/watch?token=s3cret",
+    "request_user_agent": "Mozilla/5.0 (X11)",
+    "status": "200",
+    "content_type": "video/iso.segment",
+    "cache_status": "HIT-CLUSTER",
+    "geo_datacenter": "FRA",
+    "geo_country_code": "DE",
+    "req_header_size": "100",
+    "req_body_size": "20",
+    "resp_header_size": "100",
+    "resp_body_size": "1400",
 }
+NGINX_BASE: dict[str, Any] = {
+    "time_iso8601": "2026-11-16T11:00:05+01:00",
+    "remote_addr": "192.0.2.77",
+    "host": "vod.aurora.example",
+    "request": "GET /dash/a/seg1.m4s?v=1&token=s3cret HTTP/2.0",
+    "status": 200,
+    "bytes_sent": 1500,
+    "body_bytes_sent": 1400,
+    "request_length": 120,
+    "request_time": 0.25,
+    "upstream_response_time": "0.100, 0.040 : 0.030",
+    "upstream_cache_status": "HIT",
+    "http_referer": "https://play.example/watch?token=s3cret",
+    "http_user_agent": "Mozilla/5.0 (X11)",
+    "request_id": "r-1",
+}
+APACHE_BASE: dict[str, Any] = {
+    "time": "[16/Nov/2026:11:00:05 +0100]",
+    "remoteIP": "192.0.2.77",
+    "host": "vod.aurora.example",
+    "request": "/dash/a/seg1.m4s",
+    "query": "?v=1&token=s3cret",
+    "method": "GET",
+    "status": "200",
+    "bytes": "1400",
+    "duration_us": "250000",
+    "userAgent": "Mozilla/5.0 (X11)",
+    "referer": "https://play.example/watch?token=s3cret",
+}
+#: a vendor nobody knows: kilobytes, minutes, a zone of its own, an end for a stamp
+ODD_BASE: dict[str, Any] = {
+    "id": "r-1",
+    "when": {"done": "16.11.2026 15:30:05"},
+    "took": {"all": "0.5", "first.byte": 0.0002},
+    "who": {"addr": "192.0.2.77", "agent": "Mozilla/5.0 (X11)"},
+    "what": "https://VOD.aurora.example:8443/dash/a/seg1.m4s?v=1&token=s3cret",
+    "code": 200,
+    "kilobytes": {"head": 0.1, "body": 1.4},
+    "cache": "warm",
+    "relay": "no",
+    "note": "kept",
+}
+ODD_MAP: dict[str, Any] = {
+    "event_time": {
+        "from": "when.done",
+        "format": "%d.%m.%Y %H:%M:%S",
+        "zone": "Asia/Tehran",
+        "stamp": "end",
+    },
+    "duration_ms": {"from": "took.all", "unit": "min"},
+    "ttfb_ms": {"from": 'took."first.byte"', "unit": "min"},
+    "status": "code",
+    "bytes_out_total": {"sum": ["kilobytes.head", "kilobytes.body"], "unit": "kB"},
+    "bytes_out_body": {"from": "kilobytes.body", "unit": "kB"},
+    "client_ip": "who.addr",
+    "user_agent": "who.agent",
+    "url": "what",
+    "request_id": "id",
+    "cache_status": {"from": "cache", "values": {"warm": "HIT", "cold": "MISS"}},
+    "is_viewer": {"from": "relay", "values": {"no": True, "yes": False}},
+    "method": {"const": "GET"},
+    "extra": ["note"],
+}
+BASES: dict[str, dict[str, Any]] = {
+    "cloudfront_v1": CF_BASE,
+    "cloudflare_logpush": CFL_BASE,
+    "fastly": FASTLY_BASE,
+    "nginx_json": NGINX_BASE,
+    "apache_json": APACHE_BASE,
+    "json_map": ODD_BASE,
+    "rec_events": REC_BASE,
+}
+#: field that names a line
+IDS = {
+    "cloudfront_v1": "x-edge-request-id",
+    "cloudflare_logpush": "RayID",
+    "fastly": "request_id",
+    "nginx_json": "request_id",
+    "apache_json": "request_id",
+    "json_map": "id",
+    "rec_events": "event_id",
+}
+
+
+def _judged(family: Family) -> Family:
+    """Return a family that believes no fast read: every line goes to the judge."""
+
+    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
+        return numbers
+
+    kind = type(f"Judged{type(family).__name__}", (type(family),), {"overruled": overruled})
+    return kind()  # type: ignore[no-any-return]
+
+
+JUDGED: dict[str, Family] = {name: _judged(family) for name, family in FAMILIES.items()}
 
 
 def source_of(family: str, **changes: Any) -> Source:
@@ -141,6 +239,7 @@ def source_of(family: str, **changes: Any) -> Source:
         "landing": LandingSpec(prefix="in/"),
         "customers": {"vod.aurora.example": "aurora"},
         "privacy": Privacy(query_allow=("v", "quality")),
+        **({"map": ODD_MAP} if family == "json_map" else {}),
     }
     return Source(**{**given, **changes})
 
@@ -236,16 +335,14 @@ class Lines:
     def line(
         family: str, changes: Mapping[str, Any] | None = None, drop: Sequence[str] = ()
     ) -> bytes:
-        base = {"cloudfront_v1": CF_BASE, "cloudflare_logpush": CFL_BASE, "rec_events": REC_BASE}
-        values = {**base[family], **(changes or {})}
+        values = {**BASES[family], **(changes or {})}
         values = {k: v for k, v in values.items() if k not in drop}
         if family == "cloudfront_v1":
             return "\t".join(str(v) for v in values.values()).encode()
         return json.dumps(values, separators=(",", ":")).encode()
 
     def numbered(self, family: str, n: int) -> bytes:
-        name = {"cloudfront_v1": "x-edge-request-id", "cloudflare_logpush": "RayID"}
-        return self.line(family, {name.get(family, "event_id"): f"n-{n}"})
+        return self.line(family, {IDS[family]: f"n-{n}"})
 
     def file(self, family: str, lines: Sequence[bytes]) -> bytes:
         return self.header(family) + b"".join(line + b"\n" for line in lines)

@@ -14,7 +14,7 @@ from lake.formats import CloudFrontV1
 from lake.limits import Limits
 from lake.refused import RefusedError
 
-FAMILIES = ("cloudfront_v1", "cloudflare_logpush", "rec_events")
+FAMILIES = ("cloudfront_v1", "cloudflare_logpush", "fastly", "json_map", "rec_events")
 BOUNDED = settings(
     derandomize=True,
     max_examples=12,
