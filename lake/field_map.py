@@ -72,7 +72,8 @@ def _zone(name: str) -> str:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as err:
         raise ValueError(
-            f"expected UTC, a zone like Europe/Berlin or an offset like +03:30, found {name!r}"
+            f"expected UTC, a zone like Europe/Berlin or an offset like +03:30, found {name!r}; "
+            "use a name of the IANA time zone database"
         ) from err
     return name
 
@@ -90,10 +91,13 @@ def _time_format(text: str) -> str:
     for found in _PERCENT.findall(text):
         if found not in _DIRECTIVES:
             raise ValueError(
-                f"expected directives of strptime like %Y-%m-%d %H:%M:%S, found {'%' + found!r}"
+                f"expected directives of strptime like %Y-%m-%d %H:%M:%S, found {'%' + found!r}; "
+                "correct the directive"
             )
     if "%" not in text:
-        raise ValueError(f"expected directives of strptime like %Y-%m-%d, found {text!r}")
+        raise ValueError(
+            f"expected directives of strptime like %Y-%m-%d, found {text!r}; write it with them"
+        )
     return text
 
 

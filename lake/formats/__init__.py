@@ -14,6 +14,8 @@ from lake.formats.json_map import JsonMap
 from lake.formats.rec_events import RecEvents
 from lake.formats.web_json import ApacheJson, NginxJson
 
+#: the format of a source whose files may be of any CDN family: each is looked at
+AUTO = "auto"
 FAMILIES: dict[str, Family] = {
     f.name: f
     for f in (

@@ -45,6 +45,17 @@ Judgement = Row | Reject | Skip
 
 
 @dataclass(frozen=True)
+class Look:
+    """How much a file looks like a format: 1 is its header, 0.5 what others may write too.
+
+    reason: what was seen, in words and names of the format; never text of the log.
+    """
+
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Layout:
     """How one file is laid out: its raw columns in order, and what else its header says.
 
@@ -110,6 +121,19 @@ class Family(ABC):
     user_column: str | None = None
     #: equal lines without a request id are several requests: lake.repeats numbers their keys
     counts_repeats: bool = False
+    #: a source of this format may give a field map
+    takes_map: bool = False
+
+    def missing_in_map(self, source: Source) -> Sequence[str]:  # noqa: ARG002
+        """Return the columns that the format cannot do without and no rule gives."""
+        return ()
+
+    def looks_like(self, head: bytes) -> Look | None:  # noqa: ARG002
+        """Return why the beginning of a file (unpacked) looks like this format; None: it does not.
+
+        A pure function; cheap, as every family is asked. See lake/formats/detection.py.
+        """
+        return None
 
     @property
     def parser_version(self) -> str:

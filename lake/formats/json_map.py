@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,7 @@ class JsonMap(Family):
     version = 1
     record = CDN_REQUESTS
     counts_repeats = True
+    takes_map = True
     preset = FieldMap()
     default_prefix = "none"
 
@@ -71,12 +72,17 @@ class JsonMap(Family):
         """Return the map in force: the family's own under the source's."""
         return source.map.over(self.preset)
 
+    def missing_in_map(self, source: Source) -> Sequence[str]:
+        """Return what the map lacks: every row has a time and a status."""
+        fields = self.fields(source)
+        return [name for name in ("event_time", "status") if getattr(fields, name) is None]
+
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
         """Return the one layout of the source."""
         if previous is not None:
             return previous
         fields = self.fields(source)
-        if fields.event_time is None or fields.status is None:
+        if self.missing_in_map(source):
             raise RefusedError(
                 "incomplete_map",
                 "expected event_time and status in the map of the source, found none. Name the "
