@@ -300,6 +300,10 @@ class FieldMap(BaseModel):
         """Return every field that is read."""
         return {p for rule in self.rules().values() for p in rule.paths()} | {*self.extra.values()}
 
+    def first_keys(self) -> set[str]:
+        """Return the outermost keys of the fields that are read."""
+        return {keys_of(path)[0] for path in self.read_paths()}
+
     def over(self, preset: FieldMap) -> FieldMap:
         """Return a preset with what this map says instead of it, or besides."""
         said = {**preset.rules(), **self.rules()}

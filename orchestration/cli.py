@@ -44,9 +44,12 @@ Dir = Annotated[
 
 @app.command()
 def inspect(
-    files: Annotated[list[Path], typer.Argument(help="Log files: plain or gzip.")],
+    files: Annotated[list[Path], typer.Argument(help="Log files: plain, gzip or zstd.")],
     source: Annotated[
         str | None, typer.Option(help="Read them as this source (name of its source file).")
+    ] = None,
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="Read them as this format, as no source.")
     ] = None,
     records: Annotated[int, typer.Option(help="Records to show, per file.")] = 3,
     json: Json = False,
@@ -57,7 +60,7 @@ def inspect(
     """
     from orchestration.commands.inspect import run
 
-    raise typer.Exit(run(files, source, records, as_json=json))
+    raise typer.Exit(run(files, source, records, as_json=json, format_name=format_name))
 
 
 @app.command()

@@ -6,6 +6,7 @@ and which SQL turns raw columns into the canonical record. It knows nothing of w
 
 from __future__ import annotations
 
+from lake.formats.auto import Auto
 from lake.formats.base import Family
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudfront import CloudFrontV1
@@ -15,7 +16,8 @@ from lake.formats.rec_events import RecEvents
 from lake.formats.web_json import ApacheJson, NginxJson
 
 #: the format of a source whose files may be of any CDN family: each is looked at
-AUTO = "auto"
+AUTO = Auto.name
+_AUTO = Auto()
 FAMILIES: dict[str, Family] = {
     f.name: f
     for f in (
@@ -32,6 +34,8 @@ FAMILIES: dict[str, Family] = {
 
 def family_of(name: str) -> Family:
     """Return the family of that name; raises KeyError with the known names."""
+    if name == AUTO:
+        return _AUTO
     try:
         return FAMILIES[name]
     except KeyError:

@@ -123,6 +123,8 @@ class Family(ABC):
     counts_repeats: bool = False
     #: a source of this format may give a field map
     takes_map: bool = False
+    #: regular expression of the names that the vendor gives its files; a hint for detection
+    file_names: str | None = None
 
     def missing_in_map(self, source: Source) -> Sequence[str]:  # noqa: ARG002
         """Return the columns that the format cannot do without and no rule gives."""

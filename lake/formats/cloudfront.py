@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from lake import canonical as sql
 from lake.formats import tsv
-from lake.formats.base import Family, Judgement, Layout, Row
+from lake.formats.base import Family, Judgement, Layout, Look, Row
+from lake.formats.heads import first_lines
 from lake.inflate import Lines
 from lake.records import CDN_REQUESTS
 from lake.refused import RefusedError
@@ -64,6 +65,17 @@ class CloudFrontV1(Family):
     version = 2
     record = CDN_REQUESTS
     cdn = "cloudfront"
+    file_names = r"(^|/)[A-Z0-9]{6,20}\.\d{4}-\d{2}-\d{2}-\d{2}\.[0-9a-f]{8}\.gz$"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the header; its fields tell whose W3C log it is."""
+        for line in first_lines(head):
+            if line.startswith(b"#Fields:"):
+                known = len(
+                    {f.decode("utf-8", "replace") for f in line.split()[1:]} & ({*_TYPES, *_TEXT})
+                )
+                return Look(1.0, "a #Fields line of CloudFront") if known > 2 else None
+        return None
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
         """Read `#Fields`; without a header take the source's declared order."""

@@ -1,32 +1,88 @@
-"""Telling a file's format by its first lines, where no source declares it."""
+"""Telling a file's format by its first lines and its name, where no source declares it.
+
+Belongs here: asking every family and choosing. Does not: what a family looks like, which is its
+own `looks_like`. Pure but for the registry: the same head and name give the same answer.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
-from lake.formats.cloudflare import CloudflareLogpush
-from lake.formats.cloudfront import CloudFrontV1
-from lake.formats.rec_events import RecEvents
+from lake.formats import AUTO, FAMILIES, family_of
+from lake.formats.base import Family, Look
+from lake.refused import RefusedError
+from lake.source import Source
 from lake.unpacked import first_bytes
 
-_HEAD_BYTES = 1 << 18
-_HEAD_LINES = 50
-_TELLING_KEYS = {
-    CloudflareLogpush.name: (b"EdgeStartTimestamp", b"EdgeResponseStatus"),
-    RecEvents.name: (b"event_id", b"event_type", b"event_ts_ms"),
-}
+HEAD_BYTES = 1 << 18
+#: what a fitting name adds; by itself it is too little to go by
+_NAME_SCORE = 0.2
+_LEAST = 0.4
+#: two families this close look the same
+_MARGIN = 0.05
 
 
-def detect(stream: BinaryIO, name: str) -> str | None:
-    """Return the family that the first lines look like, None when none does.
+@dataclass(frozen=True)
+class Detection:
+    """What a file looks like: the one family, or none, and each family's reason by its name."""
 
-    Raises RefusedError for an object that cannot be read at all.
-    """
-    head = first_bytes(stream, name, _HEAD_BYTES)
-    for line in head.split(b"\n")[:_HEAD_LINES]:
-        if line.startswith((b"#Version:", b"#Fields:")):
-            return CloudFrontV1.name
-        for family, keys in _TELLING_KEYS.items():
-            if all(b'"' + key + b'"' in line for key in keys):
-                return family
-    return None
+    family: str | None
+    looks: Mapping[str, Look]
+
+    @property
+    def detail(self) -> str:
+        """Return what was expected, what was found, and the remedy."""
+        if self.family is not None:
+            return f"{self.family}: {self.looks[self.family].reason}"
+        found = "; ".join(f"{name}: {look.reason}" for name, look in self.looks.items())
+        return (
+            f"expected one of {', '.join(sorted(FAMILIES))}, found "
+            f"{f'more than one may be ({found})' if found else 'none of them'} in its first "
+            "lines and its name. Say which with --source or --format, declare format: in the "
+            "source file, or describe the log by a map: `weir source new FILE`."
+        )
+
+
+def detect_head(head: bytes, name: str) -> Detection:
+    """Return what the beginning of a file (unpacked) and its name look like."""
+    looks: dict[str, Look] = {}
+    for family in FAMILIES.values():
+        look = family.looks_like(head)
+        if family.file_names is not None and re.search(family.file_names, name):
+            reason = f"{look.reason}; " if look else ""
+            score = _NAME_SCORE + (look.score if look else 0)
+            look = Look(score, f"{reason}a name as this vendor gives it")
+        if look is not None:
+            looks[family.name] = look
+    ordered = dict(sorted(looks.items(), key=lambda item: -item[1].score))
+    scores = [look.score for look in ordered.values()]
+    is_clear = bool(scores) and scores[0] >= _LEAST
+    if len(scores) > 1 and scores[0] - scores[1] < _MARGIN:
+        is_clear = False
+    return Detection(next(iter(ordered)) if is_clear else None, ordered)
+
+
+def detect(stream: BinaryIO, name: str) -> Detection:
+    """Return what a file looks like; raises RefusedError for one that cannot be read at all."""
+    return detect_head(first_bytes(stream, name, HEAD_BYTES), name)
+
+
+def family_for(source: Source, stream: BinaryIO, name: str) -> Family:
+    """Return the family that reads a file of a source; raises RefusedError where none is clear."""
+    if source.format != AUTO:
+        return family_of(source.format)
+    found = detect(stream, name)
+    if found.family is None:
+        raise RefusedError("unknown_format", found.detail)
+    family = family_of(found.family)
+    expected = family_of(AUTO).record
+    if family.record.identifier != expected.identifier:
+        raise RefusedError(
+            "unknown_format",
+            f"expected a log for {expected.identifier}, found {family.name}. "
+            f"Declare format: {family.name} in a source of its own.",
+        )
+    return family

@@ -9,6 +9,8 @@ with shielding a request is logged at the PoP and at the shield, which is no vie
 from __future__ import annotations
 
 from lake.field_map import FieldMap
+from lake.formats.base import Look
+from lake.formats.heads import first_lines, keys_look
 from lake.formats.json_map import JsonMap
 
 PRESET = FieldMap.model_validate(
@@ -76,3 +78,14 @@ class Fastly(JsonMap):
     cdn = "fastly"
     preset = PRESET
     default_prefix = "syslog"
+    file_names = (
+        r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}\.\d{3}-[A-Za-z0-9_-]{16,24}\.log(\.gz|\.zst)?$"
+    )
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the usual keys; more sure behind a header of syslog."""
+        look = keys_look(head, TELLING, 3)
+        if look is None and all(b" cache-" in line[:120] for line in first_lines(head)):
+            look = keys_look(head, PRESET.first_keys(), 3, 0.8)
+            return look and Look(look.score, f"a syslog header of a cache; {look.reason}")
+        return look

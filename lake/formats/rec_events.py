@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 
 from lake import canonical as sql
 from lake.formats import ndjson
-from lake.formats.base import Family, Judgement, Layout, Reject, Row
+from lake.formats.base import Family, Judgement, Layout, Look, Reject, Row
+from lake.formats.heads import keys_look
 from lake.inflate import Lines
 from lake.records import REC_EVENTS
 from lake.source import Source
@@ -51,6 +52,10 @@ class RecEvents(Family):
     version = 1
     record = REC_EVENTS
     user_column = "user_id"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the keys that every event has."""
+        return keys_look(head, ("event_id", "event_type", "event_ts_ms"), 3)
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
         """Tell numbers that every line has from those that may be missing."""

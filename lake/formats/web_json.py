@@ -8,8 +8,15 @@ hold the headers; a request that went through several upstreams has a list of ti
 from __future__ import annotations
 
 from lake.field_map import FieldMap
+from lake.formats.base import Look
+from lake.formats.heads import keys_look
 from lake.formats.json_map import JsonMap
 
+_NGINX_KEYS = (
+    "body_bytes_sent", "remote_addr", "time_local", "time_iso8601", "http_user_agent",
+    "request_time", "upstream_response_time", "http_referer",
+)  # fmt: skip
+_APACHE_KEYS = ("remoteIP", "userAgent", "duration_us", "request", "query")
 _LAST_NUMBER = r"([0-9]+(?:\.[0-9]+)?)[^0-9]*$"
 NGINX = FieldMap.model_validate(
     {
@@ -90,6 +97,10 @@ class NginxJson(JsonMap):
     preset = NGINX
     default_prefix = "syslog"
 
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the variables of nginx."""
+        return keys_look(head, _NGINX_KEYS, 3)
+
 
 class ApacheJson(JsonMap):
     """Access logs of Apache as JSON (LogFormat)."""
@@ -98,3 +109,7 @@ class ApacheJson(JsonMap):
     version = 1
     preset = APACHE
     default_prefix = "syslog"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the usual keys of an Apache LogFormat."""
+        return keys_look(head, _APACHE_KEYS, 3, 0.8)

@@ -14,13 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.formats import FAMILIES, family_of
-from lake.formats.detection import detect
+from lake.formats import FAMILIES
+from lake.formats.detection import detect, family_for
 from lake.inflate import Buffer, chunks
 from lake.parse import Constants, Parser
 from lake.refused import RefusedError
 from lake.settings import load_settings
-from lake.source import NameFacts, Privacy, Source, SourceError, load_sources
+from lake.source import LandingSpec, NameFacts, Privacy, Source, SourceError, load_sources
 from lake.totals import ParseTotals
 from lake.unpacked import LongLine
 from orchestration.commands.output import console, grouped, lines_safe, print_json, safe, table
@@ -42,7 +42,14 @@ class _Seen:
     records: list[dict[str, Any]]
 
 
-def run(files: Sequence[Path], source_name: str | None, records: int, *, as_json: bool) -> int:
+def run(
+    files: Sequence[Path],
+    source_name: str | None,
+    records: int,
+    *,
+    as_json: bool,
+    format_name: str | None = None,
+) -> int:
     """Inspect files one by one; 1 when a file was refused, 2 when it could not be looked at."""
     try:
         sources = load_sources(load_settings().sources)
@@ -54,10 +61,19 @@ def run(files: Sequence[Path], source_name: str | None, records: int, *, as_json
             f"weir inspect: no source {source_name!r}; expected one of {', '.join(sources)}"
         )
         return 2
+    if format_name is not None and format_name not in FAMILIES:
+        console(stderr=True).print(
+            f"weir inspect: no format {format_name!r}; expected one of {', '.join(FAMILIES)}"
+        )
+        return 2
     worst = 0
     for path in files:
         try:
-            source = _source_of(path, sources, source_name)
+            source = (
+                draft_source(format_name)
+                if format_name is not None
+                else _source_of(path, sources, source_name)
+            )
             seen = _inspect(path, source, None if as_json else records, as_json=as_json)
         except RefusedError as err:
             worst = max(worst, 1)
@@ -79,25 +95,27 @@ def _source_of(path: Path, sources: Mapping[str, Source], named: str | None) -> 
         if source.name_facts(str(path)).period_start is not None:
             return source
     with path.open("rb") as stream:
-        name = detect(stream, path.name)
-    if name is None:
-        raise RefusedError(
-            "unknown_format",
-            f"expected one of {', '.join(sorted(FAMILIES))}, found none of them in its first "
-            "lines. Say which source it is with --source.",
-        )
-    fitting = [s for s in sources.values() if s.format == name]
-    if fitting:
-        return fitting[0]
+        found = detect(stream, path.name)
+    if found.family is None:
+        raise RefusedError("unknown_format", found.detail)
+    fitting = [s for s in sources.values() if s.format == found.family]
+    return fitting[0] if fitting else draft_source(found.family)
+
+
+def draft_source(format_name: str) -> Source:
+    """Return a source that says nothing but its format."""
     return Source(
-        name="inspected", description="", owner="", format=name,
-        landing={"prefix": ""},  # type: ignore[arg-type]
+        name="inspected", description="", owner="", format=format_name,
+        landing=LandingSpec(prefix=""),
     )  # fmt: skip
 
 
 def _inspect(path: Path, source: Source, keep: int | None, *, as_json: bool) -> _Seen:
-    open_source = source.model_copy(update={"privacy": Privacy(query_allow=("*",))})
-    parser = Parser(open_source, family_of(source.format), protection=None)
+    with path.open("rb") as stream:
+        family = family_for(source, stream, path.name)
+    changes = {"privacy": Privacy(query_allow=("*",)), "format": family.name}
+    source = source.model_copy(update=changes)
+    parser = Parser(source, family, protection=None)
     facts = source.name_facts(str(path))
     records: list[dict[str, Any]] = []
 
