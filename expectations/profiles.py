@@ -7,7 +7,7 @@ identities of money and bytes are differences computed here, in exact arithmetic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -123,14 +123,30 @@ def connect_memory() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:")
 
 
-def _delivery_sql(table_name: str, fields: Sequence[NestedField], files: Sequence[str]) -> str:
+def declared_measures(columns: Iterable[str]) -> dict[str, str]:
+    """Return the measures that declared ranges are judged by, of columns that hold numbers."""
+    return {
+        f"{column}_{name}": sql.format(quote_identifier(column))
+        for column in columns
+        for name, sql in (("mean", "avg({})"), ("p50", "quantile_disc({}, 0.5)"))
+    }
+
+
+def _delivery_sql(
+    table_name: str,
+    fields: Sequence[NestedField],
+    files: Sequence[str],
+    declared: Collection[str] = (),
+) -> str:
     """Return the profile query: a row per delivery, or the row of no rows without files."""
-    read = [f for f in fields if f.required or f.name in _MEASURED_FIELDS[table_name]]
+    measured = _MEASURED_FIELDS[table_name] | set(declared)
+    read = [f for f in fields if f.required or f.name in measured]
     nulls = " or ".join(f"{quote_identifier(f.name)} is null" for f in read if f.required)
     measures = {
         "rows": "count(*)",
         "rows_with_null_required": _count(f"{nulls or 'false'}"),
         **_MEASURES[table_name],
+        **declared_measures(declared),
     }
     columns = ", ".join(f"{sql} as {name}" for name, sql in measures.items())
     grouped = "group by delivery_id" if files else ""
@@ -156,8 +172,11 @@ def profile_deliveries(
     fields: Sequence[NestedField],
     subjects: Sequence[DeliverySubject],
     connect: Connect = connect_memory,
+    declared: Collection[str] = (),
 ) -> tuple[ProfileRow, ...]:
     """Measure staged deliveries of one bronze table; one row each, also without files.
+
+    declared: columns whose mean and median are measured too.
 
     Rows are attributed by their delivery_id: a row that carries another one is missing from its
     delivery's count, which the suite compares with the accepted lines.
@@ -170,11 +189,12 @@ def profile_deliveries(
     files = [uri for s in subjects for uri in s.files]
     measured: dict[str, dict[str, Number]] = {}
     with connect() as connection:
-        cursor = connection.execute(_delivery_sql(table_name, fields, []))
+        cursor = connection.execute(_delivery_sql(table_name, fields, [], declared))
         names = [str(d[0]) for d in cursor.description or ()][1:]
         empty = dict(zip(names, cursor.fetchall()[0][1:], strict=True))
         if files:
-            found = connection.execute(_delivery_sql(table_name, fields, files)).fetchall()
+            sql = _delivery_sql(table_name, fields, files, declared)
+            found = connection.execute(sql).fetchall()
             measured = {r[0]: dict(zip(names, r[1:], strict=True)) for r in found}
     rows: list[ProfileRow] = []
     for subject in subjects:

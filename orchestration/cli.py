@@ -281,6 +281,51 @@ def up(home: Dir = None) -> None:
     raise typer.Exit(run(home))
 
 
+source_app = typer.Typer(
+    help="Source files: draft one from sample logs, try one, see what one may say.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(source_app, name="source")
+
+
+@source_app.command("new")
+def source_new(
+    files: Annotated[list[Path], typer.Argument(help="Sample logs: plain, gzip or zstd.")],
+    name: Annotated[str | None, typer.Option(help="Name of the feed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. Default: print the draft.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a draft: what was detected, and as TODO what you have to decide."""
+    from orchestration.commands.source import new
+
+    raise typer.Exit(new(files, name, out, as_json=json))
+
+
+@source_app.command("check")
+def source_check(
+    file: Annotated[Path, typer.Argument(help="Source file.")],
+    samples: Annotated[list[Path] | None, typer.Argument(help="Logs to try it on.")] = None,
+    json: Json = False,
+) -> None:
+    """Validate a source file and try it on sample logs; writes nothing."""
+    from orchestration.commands.source import check
+
+    raise typer.Exit(check(file, samples or [], as_json=json))
+
+
+@source_app.command("schema")
+def source_schema_command(
+    json: Annotated[bool, typer.Option("--json", help="It is JSON anyway.")] = True,  # noqa: ARG001
+) -> None:
+    """Print the JSON schema of source files, for an editor."""
+    from orchestration.commands.source import schema
+
+    raise typer.Exit(schema())
+
+
 keys = typer.Typer(help="Keys that user ids are hashed with, by epoch; values are never shown.")
 app.add_typer(keys, name="keys", no_args_is_help=True)
 
