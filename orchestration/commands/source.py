@@ -1,6 +1,6 @@
 """weir source: draft a source file from sample logs, try one, print what one may say.
 
-Belongs here: files in, words out. Does not: guesses (lake/draft.py) and validation (lake/source.py).
+Belongs here: files in, words out. Does not: guesses (lake/draft.py), validation (lake/source.py).
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def check(path: Path, samples: Sequence[Path], *, as_json: bool) -> int:
     if as_json:
         print_json({"source": source.name, "error": None, "samples": documents})
     else:
-        console().print(f"{safe(path)}: source {source.name}, format {source.format}: valid")
+        said = f"{safe(path)}: source {source.name}, format {source.format}: valid"
+        console().print(said, soft_wrap=True)
         for document in documents:
             _show(document)
     return int(any(d["rejected"] or not d["accepted"] for d in documents))
@@ -177,7 +178,8 @@ def _show(document: dict[str, Any]) -> None:
     out = console()
     out.print(
         f"{safe(document['file'])}: {document['format']}, {document['lines']} lines, "
-        f"{document['accepted']} accepted, {document['rejected']} rejected"
+        f"{document['accepted']} accepted, {document['rejected']} rejected",
+        soft_wrap=True,
     )
     if document["reasons"]:
         rows = list(document["reasons"].items())
