@@ -32,6 +32,8 @@ from lake.totals import ParseTotals
 from lake.unpacked import BYTE_ORDER_MARK, LongLine
 
 _HEAD_BYTES = 1 << 18
+#: why a line is rejected whose values are of the right type and cannot be computed with
+OUT_OF_RANGE = "value_out_of_range"
 #: rows at the end that the fast read gives whatever they are; blank and rejected lines are fewer
 _TAIL_ROWS = 1000
 
@@ -148,8 +150,7 @@ class Parser:
         parts = [] if fast is None else [_with_lines(fast, numbers + first)]
         if good:
             rescued, late = self._rescue(good, layout, constants)
-            if rescued is not None:
-                parts.append(_with_lines(rescued, rescued.column("rn").to_numpy() + first))
+            parts += [_with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
             for number, reason in late:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
         totals.lines += len(lines)
@@ -182,8 +183,9 @@ class Parser:
                 instant(constants.not_after),
                 str(len(candidates) - layout.header_lines - _TAIL_ROWS),
             )
-        except (duckdb.InvalidInputException, duckdb.ConversionException):
-            # a reader that gives up (CSV does on mixed line ends) vouches for nothing
+        except (duckdb.InvalidInputException, duckdb.DataError):
+            # a reader that gives up (CSV does on mixed line ends, arithmetic on a year 290000)
+            # vouches for nothing
             return nothing
         self._has_rejects = left_out is not None
         if left_out is not None:
@@ -212,8 +214,25 @@ class Parser:
 
     def _rescue(
         self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
-    ) -> tuple[pa.Table | None, list[tuple[int, str]]]:
-        """Take lines that the judge passed through the same SQL; return rows and late rejects."""
+    ) -> tuple[list[pa.Table], list[tuple[int, str]]]:
+        """Take lines that the judge passed through the same SQL; return rows and late rejects.
+
+        A value that the SQL cannot compute with stops all lines that go through it together:
+        they are halved until it stands alone.
+        """
+        try:
+            return self._rescued(good, layout, constants)
+        except duckdb.DataError:
+            if len(good) == 1:
+                return [], [(good[0][0], OUT_OF_RANGE)]
+        middle = len(good) // 2
+        rows, late = self._rescue(good[:middle], layout, constants)
+        more, later = self._rescue(good[middle:], layout, constants)
+        return rows + more, late + later
+
+    def _rescued(
+        self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
+    ) -> tuple[list[pa.Table], list[tuple[int, str]]]:
         texts = {c: pa.array([r.values[c] for _, r in good], pa.string()) for c in layout.columns}
         judged = self._engine.holding(
             pa.table({"rn": pa.array([n for n, _ in good], pa.int64()), **texts})
@@ -222,11 +241,11 @@ class Parser:
         found = self._engine.prepared(self._projection.too_late(judged, layout), *bounds)
         late = [(int(row["rn"]), str(row["reason"])) for row in found.to_pylist()]
         if len(late) == len(good):
-            return None, late
+            return [], late
         if late:
             numbers = ", ".join(str(number) for number, _ in late)
             self._engine.execute(f"delete from {judged} where rn in ({numbers})")
-        return self._engine.prepared(self._projection.judged(judged, layout), *bounds), late
+        return [self._engine.prepared(self._projection.judged(judged, layout), *bounds)], late
 
     def _without_lost(self, rows: pa.Table) -> tuple[pa.Table, list[int]]:
         """Take out the rows whose key was destroyed; return the others and the lines taken out."""

@@ -350,7 +350,7 @@ DELIVERIES = Record(
             ListType(_NESTED_ID + 65, STRING, element_required=True),
             "names of fields without a column, in lines sampled over the object; null: not looked",
         ),
-        opt("geo_version", STRING, "geo files its addresses were looked up in: type@build epoch"),
+        opt("geo_version", STRING, "geo files its addresses were looked up in: type@epoch-digest"),
         opt("rows_id", STRING, "digest of its rows where a replay changed them; else null"),
     ),
     stats=("delivery_id", "source", "state", "changed_at", "batch_id"),

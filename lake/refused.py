@@ -17,7 +17,7 @@ REASONS = {
     "crc": _AGAIN,
     "corrupt": _AGAIN,
     "trailing_garbage": _AGAIN,
-    "not_as_announced": _AGAIN,
+    "checksum": _AGAIN,
     "not_what_its_name_says": "Rename it, or have it delivered again as its name says.",
     "not_a_log": "Deliver the log itself, as text or packed once.",
     "cr_line_ends": "Have lines end in LF or CRLF.",

@@ -146,11 +146,12 @@ class CloudFrontV1(Family):
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return times, host, path and query."""
         col = _Columns(layout)
-        end = 'cast("date" + "time" as timestamptz)'
+        end = 'try(cast("date" + "time" as timestamptz))'
         taken_us = f"cast(coalesce({col('time-taken')}, 0) * 1000000 as bigint)"
         return {
             "end_at": end,
-            "event_time": f"{end} - to_microseconds({taken_us})",
+            # a year that no time stamp holds makes the line's time null, not the file's
+            "event_time": f"try({end} - to_microseconds({taken_us}))",
             "host_l": f"plain_host(coalesce({col('x-host-header')}, {col('cs(Host)')}))",
             **sql.path_steps(col("cs-uri-stem")),
             "cache_d": col.expression(_HIT),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -12,7 +14,11 @@ from hypothesis import strategies as st
 from lake import inflate
 from lake.formats import CloudFrontV1
 from lake.limits import Limits
+from lake.parse import Constants, Parser
+from lake.protection import Protection
+from lake.pseudonyms import Keyring
 from lake.refused import RefusedError
+from lake.source import ABSOLUTE_RANGE
 
 FAMILIES = ("cloudfront_v1", "cloudflare_logpush", "fastly", "json_map", "rec_events")
 BOUNDED = settings(
@@ -324,3 +330,26 @@ def test_a_number_that_the_head_of_a_file_always_had_may_be_missing_later(
     result.check_accounts(data)
     assert result.totals.accepted == 304
     assert set(result.reasons.values()) == {"invalid_json"}
+
+
+class Overflowing(CloudFrontV1):
+    """Computes with what no time stamp holds, as a family should not."""
+
+    def derived_sql(self, layout, source):
+        end = 'cast("date" + "time" as timestamptz)'
+        return {**super().derived_sql(layout, source), "end_at": end, "event_time": end}
+
+
+def test_a_value_that_sql_cannot_compute_with_rejects_its_line_and_no_other(make, feed_of):
+    lines = [make.numbered("cloudfront_v1", n) for n in range(9)]
+    lines[4] = make.line("cloudfront_v1", {"date": "294300-01-01"})
+    data = make.file("cloudfront_v1", lines)
+    parser = Parser(feed_of("cloudfront_v1"), Overflowing(), Protection(Keyring.of(b"k")))
+    rows = []
+    bounds = Constants("d-1", datetime(2026, 11, 20, tzinfo=UTC), None, *ABSOLUTE_RANGE)
+    totals = parser.parse(
+        io.BytesIO(data), "in/a", len(data), bounds, lambda table: rows.extend(table.to_pylist())
+    )
+    parser.close()
+    assert {r.line: r.reason for r in totals.rejects} == {7: "value_out_of_range"}
+    assert sorted(row["request_id"] for row in rows) == [f"n-{n}" for n in range(9) if n != 4]
