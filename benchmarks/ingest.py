@@ -37,6 +37,7 @@ CANDIDATES = {
 BASE = "duckdb"
 _NOW = datetime(2026, 11, 17, tzinfo=UTC)
 _HEAD_BYTES = 1 << 18
+_HERE = Path(__file__).parent
 
 
 # --- candidates: each function runs in a fresh process, see benchmarks.harness ------------------
@@ -73,7 +74,7 @@ def weir_raw(manifest: str, home: str) -> Job:
 
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
-    raw = RawColumns(family_of(source.format), layout)
+    raw = RawColumns(family_of(source.format), layout, _keys(logs))
     FAMILIES[raw.name] = raw
     RECORDS[raw.record.identifier] = raw.record
     renamed = source.model_copy(update={"format": raw.name})
@@ -97,12 +98,11 @@ def _ingest(
     from lake.pseudonyms import Keyring
     from lake.reads import relation_sql
     from lake.records import REJECTS
-    from lake.source import load_sources
 
     _import_what_runs()
     logs = load_logs(Path(manifest))
     settings = _settings(home)
-    source = source or load_sources(settings.sources)[logs.family]
+    source = source or _source_of(logs.family)
     record = record or family_of(source.format).record
     catalog = open_catalog(settings)
     ensure_all(catalog)
@@ -152,7 +152,7 @@ def duckdb(manifest: str, home: str) -> Job:
     _import_what_runs()
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
-    types = raw_types(layout)
+    types = raw_types(layout, _keys(logs))
     columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in types.items())
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
     sql = (
@@ -164,6 +164,14 @@ def duckdb(manifest: str, home: str) -> Job:
             f"from read_csv({files}, delim='\t', quote='', escape='', header=false, "
             f"auto_detect=false, skip={layout.header_lines}, columns={{{columns}}}, "
             "nullstr='-', ignore_errors=true, hive_partitioning=false)"
+        )
+    if logs.family == "fastly":
+        shape = quote_literal(json.dumps(types))
+        sql = (
+            "select unnest(d) from (select try(json_transform(substr(line, strpos(line, '{')), "
+            f"{shape})) as d from read_csv({files}, delim='\x1f', quote='', escape='', "
+            "header=false, auto_detect=false, columns={'line': 'VARCHAR'}, ignore_errors=true, "
+            "hive_partitioning=false)) where d is not null"
         )
     fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
     properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
@@ -208,13 +216,31 @@ def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
     from isal import igzip
 
     from lake.formats import family_of
-    from lake.settings import PACKAGED_SOURCES
-    from lake.source import load_sources
 
-    source = load_sources(PACKAGED_SOURCES)[logs.family]
+    source = _source_of(logs.family)
     with igzip.open(logs.landing / min(logs.malformed)) as stream:
         head = stream.read(_HEAD_BYTES)
     return source, family_of(source.format).layout(head, source, None)
+
+
+def _source_of(family: str) -> Source:
+    """Return the source of a family: the packaged one, else the one of this folder."""
+    from lake.settings import PACKAGED_SOURCES
+    from lake.source import load_source
+
+    packaged = PACKAGED_SOURCES / f"{family}.yaml"
+    return load_source(packaged if packaged.exists() else _HERE / f"{family}.yaml")
+
+
+def _keys(logs: Logs) -> tuple[str, ...]:
+    """Return the keys of the first object of a log whose family reads whole lines."""
+    from isal import igzip
+
+    if logs.family != "fastly":
+        return ()
+    with igzip.open(logs.landing / min(logs.malformed)) as stream:
+        first: bytes = stream.read(_HEAD_BYTES).split(b"\n")[0]
+    return tuple(json.loads(first[first.index(b"{") :]))
 
 
 def _total_records(table: Any) -> int:

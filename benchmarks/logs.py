@@ -22,13 +22,14 @@ from simulator.audience import Sessions, make_sessions
 from simulator.cloudflare import CloudflareWriter
 from simulator.cloudfront import HEADER, CloudFrontWriter
 from simulator.events import Events, EventWriter, make_events
+from simulator.fastly import FastlyWriter
 from simulator.files import cloudflare_key, cloudfront_key, event_key
 from simulator.malform import KINDS, malform
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
 from simulator.traffic import Requests, make_requests
 from simulator.world import CLOUDFLARE, CLOUDFRONT, DISTRIBUTIONS, PRODUCERS
 
-FAMILIES = ("cloudflare", "cloudfront", "rec_events")
+FAMILIES = ("cloudflare", "cloudfront", "fastly", "rec_events")
 MALFORMED_SHARE = 0.001
 LINES_PER_FILE = 50_000
 # so that 50,000 lines are about what one large zone or distribution logs in five minutes
@@ -36,6 +37,8 @@ _LINES_PER_HOUR = 600_000
 _SHARES = {
     "cloudflare": CLOUDFLARE_SHARE,
     "cloudfront": CLOUDFRONT_SHARE,
+    # the requests that Cloudflare served, as Fastly would have written them
+    "fastly": CLOUDFLARE_SHARE,
     "rec_events": 1 - CLOUDFLARE_SHARE - CLOUDFRONT_SHARE,
 }
 _HOUR_US = 3_600_000_000
@@ -190,6 +193,17 @@ def _cloudflare(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     return requests, parts, CloudflareWriter(scenario.seed, sessions).lines
 
 
+def _fastly(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+    """Plan the files of Cloudflare, as Fastly would write and name them."""
+    requests, planned, _ = _cloudflare(scenario, sessions, wanted)
+    parts = []
+    for part in planned:
+        start, _, unique = part.key.rpartition("/")[2].removesuffix(".log.gz").split("_")
+        at = datetime.strptime(start, "%Y%m%dT%H%M%SZ")  # noqa: DTZ007 (a name, not an instant)
+        parts.append(_Part(f"fastly/{at:%Y-%m-%dT%H-%M-%S}.000-{unique:0>20}.log.gz", part.rows))
+    return requests, parts, FastlyWriter(scenario.seed, sessions).lines
+
+
 def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     """Plan files of one distribution and hour each."""
     requests = _requests(scenario, sessions, wanted)
@@ -232,5 +246,6 @@ def _requests(scenario: Scenario, sessions: Sessions, wanted: int) -> Requests:
 _PLANS: dict[str, Callable[[Scenario, Sessions, int], _Plan]] = {
     "cloudflare": _cloudflare,
     "cloudfront": _cloudfront,
+    "fastly": _fastly,
     "rec_events": _rec_events,
 }

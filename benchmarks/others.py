@@ -85,11 +85,11 @@ def pyspark(manifest: str, home: str) -> Job:
             .getOrCreate()
         )
         frame(spark, files).write.parquet(f"{home}/spark")
-        process = spark.sparkContext._gateway.proc  # noqa: SLF001  (its CPU counts once waited for)
+        process = spark.sparkContext._gateway.proc
         if "rows" not in found:
             found["rows"] = spark.read.parquet(f"{home}/spark").count()
         spark.stop()
-        spark.sparkContext._gateway.shutdown()  # noqa: SLF001
+        spark.sparkContext._gateway.shutdown()
         process.stdin.close()
         process.wait()
 

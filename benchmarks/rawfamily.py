@@ -24,6 +24,7 @@ from pyiceberg.types import (
     TimeType,
 )
 
+from lake.canonical import needed_by
 from lake.formats.base import Family, Judgement, Layout
 from lake.inflate import Lines
 from lake.reads import quote_identifier
@@ -47,19 +48,23 @@ def iceberg_type(kind: str) -> IcebergType:
     return _TYPES[kind]
 
 
-def raw_types(layout: Layout) -> dict[str, str]:
-    """Return raw column -> DuckDB type; what is read as text to be tried has the type tried."""
-    return {**layout.columns, **layout.as_text}
+def raw_types(layout: Layout, keys: Sequence[str] = ()) -> dict[str, str]:
+    """Return raw column -> DuckDB type; what is read as text to be tried has the type tried.
+
+    keys: of the objects, where a family reads whole lines.
+    """
+    return dict.fromkeys(keys, "VARCHAR") if keys else {**layout.columns, **layout.as_text}
 
 
 class RawColumns(Family):
     """Reads and judges as another family does, and leaves the columns as they are."""
 
-    def __init__(self, family: Family, layout: Layout) -> None:
+    def __init__(self, family: Family, layout: Layout, keys: Sequence[str] = ()) -> None:
         self._family = family
         self.name = f"raw_{family.name}"
         self.version = family.version
-        self._columns = {_plain(n): (n, t) for n, t in raw_types(layout).items()}
+        self._columns = {_plain(n): (n, t) for n, t in raw_types(layout, keys).items()}
+        self._keys = keys
         self.record = Record(
             "bronze",
             self.name,
@@ -102,10 +107,13 @@ class RawColumns(Family):
 
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
         """Return the one derived column that a line is judged by."""
-        return {"event_time": self._family.derived_sql(layout, source)["event_time"]}
+        return needed_by("event_time", self._family.derived_sql(layout, source))
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the raw columns; text that stands for a number is tried."""
+        if self._keys:
+            return {column: f"doc.{quote_identifier(raw)}" for column, (raw, _) in
+                    self._columns.items()}  # fmt: skip
         return {
             column: f"try_cast({quote_identifier(raw)} as {kind})"
             for column, (raw, kind) in self._columns.items()

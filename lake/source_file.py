@@ -74,7 +74,7 @@ class Document:
                     self._index(node, ())
                 self.value: Any = loader.construct_document(node) if node is not None else None
             finally:
-                loader.dispose()  # type: ignore[no-untyped-call]
+                loader.dispose()
         except yaml.MarkedYAMLError as err:
             mark = err.problem_mark or err.context_mark
             said = f"expected YAML, found: {err.problem or err.context}"
@@ -122,7 +122,7 @@ class Document:
     def _require_plain(self, text: str) -> None:
         depth = 0
         for event in yaml.parse(text, yaml.SafeLoader):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise self._error(
                     line, "file", "expected plain values, found an anchor. Write the value out."

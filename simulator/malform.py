@@ -29,6 +29,8 @@ _SC_BYTES, _USER_AGENT = 3, 10
 _EDGE_TIME = re.compile(rb'("Edge(?:Start|End)Timestamp":)(\d+)')
 _EVENT_TIME = re.compile(rb'("event_ts_ms":)(\d+)')
 _RAY = re.compile(rb'("RayID":")[0-9a-f]{16}')
+_FASTLY_TIME = re.compile(rb'("time_start":")(\d{4})[^"]*')
+_FASTLY_ID = re.compile(rb'("request_id":")[0-9a-f]{16}')
 _EVENT_ID = re.compile(rb'("event_id":")[0-9a-f]{32}')
 
 
@@ -41,7 +43,7 @@ def malform(feed: str, kind: str, line: bytes, salt: str) -> bytes:
         return _malform_tsv(kind, fresh)
     if kind == "ragged":
         return fresh + with_fresh_id(feed, line, f"{salt}+")
-    return _malform_json(feed, kind, fresh)
+    return _malform_fastly(kind, fresh) if feed == "fastly" else _malform_json(feed, kind, fresh)
 
 
 def with_fresh_id(feed: str, line: bytes, salt: str) -> bytes:
@@ -54,6 +56,8 @@ def with_fresh_id(feed: str, line: bytes, salt: str) -> bytes:
     if feed == "cloudflare":
         # Only the row's own id: ParentRayID ends in the same letters but not in the same key.
         return _RAY.sub(rb"\g<1>" + digest[:16], line, count=1)
+    if feed == "fastly":
+        return _FASTLY_ID.sub(rb"\g<1>" + digest[:16], line, count=1)
     return _EVENT_ID.sub(rb"\g<1>" + digest[:32], line, count=1)
 
 
@@ -83,6 +87,24 @@ def _malform_tsv(kind: str, line: bytes) -> bytes:
     else:
         raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
     return b"\t".join(columns)
+
+
+def _malform_fastly(kind: str, line: bytes) -> bytes:
+    """Break a Fastly line, whose values are all text."""
+    if kind == "truncated_line":
+        return line[: len(line) * 3 // 5]
+    if kind == "bad_utf8":
+        marker = b'"request_user_agent":"'
+        return line.replace(marker, marker + b"\xff", 1)
+    if kind == "wrong_type":
+        return re.sub(rb'("status":")\d+', rb"\g<1>abc", line, count=1)
+    if kind == "bad_time":
+        return _FASTLY_TIME.sub(rb"\g<1>yesterday", line)
+    if kind == "outside_period":
+        return _FASTLY_TIME.sub(
+            lambda found: found[0].replace(found[2], b"%d" % (int(found[2]) - 3), 1), line
+        )
+    raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
 
 
 def _malform_json(feed: str, kind: str, line: bytes) -> bytes:

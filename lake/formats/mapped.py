@@ -1,57 +1,28 @@
 """From a field map to SQL: each rule becomes an expression over the fields of one row.
 
-Belongs here: units, zones, words and URLs. Does not: how a field is got out of a line, which the
-family gives as SQL of a text by path. All text of a source file is quoted.
+Belongs here: which columns a map fills, and what they take from each other. Does not: units and
+words (lake/formats/mapped_values.py), nor how a field is got out of a line, which the family gives.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lake import canonical as sql
-from lake.field_map import (
-    BytesRule,
-    CacheRule,
-    DurationRule,
-    FieldMap,
-    FlagRule,
-    IntegerRule,
-    Rule,
-    TextRule,
-    TimeRule,
-    offset_minutes,
+from lake.field_map import BytesRule, DurationRule, FieldMap, FlagRule, IntegerRule, TextRule
+from lake.formats.mapped_values import (
+    Leaf,
+    cache_word,
+    count_of_bytes,
+    instant_sql,
+    milliseconds,
+    number_sql,
+    precision_sql,
+    spoken,
+    text_sql,
 )
-from lake.reads import quote_literal
 from lake.source import Source
-
-Leaf = Callable[[str], str]
-
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
-_IN_MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6}
-_IN_BYTES = {
-    "kB": 1e3, "KB": 1e3, "KiB": 1024.0, "MB": 1e6, "MiB": 1024.0**2, "GB": 1e9,
-    "GiB": 1024.0**3, "bit": 0.125, "kbit": 125.0,
-}  # fmt: skip
-#: instants are numbers of seconds below this: the year 2100
-_END_S = 4_102_444_800
-_COMMON_LOG_TIME = "'%d/%b/%Y:%H:%M:%S %z'"
-_HAS_ZONE = "(?i)[0-9](z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-#: words of the vendors, upper case, after Fastly's suffixes were looked at
-_STATES = {
-    "HIT": ("HIT", "TCP_HIT", "TCP_MEM_HIT", "TCP_IMS_HIT", "STREAM_HIT", "PARTIAL_HIT"),
-    "STALE": ("STALE", "UPDATING", "HIT-STALE"),
-    "REVALIDATED": ("REVALIDATED", "REFRESHHIT", "TCP_REFRESH_HIT"),
-    "SHIELD_HIT": ("SHIELD_HIT", "ORIGINSHIELDHIT", "REMOTE_HIT"),
-    "MISS": ("MISS", "EXPIRED", "TCP_MISS", "TCP_REFRESH_MISS", "SCARCE"),
-    "BYPASS": (
-        "BYPASS", "DYNAMIC", "IGNORED", "PASS", "HITPASS", "PIPE", "CONFIG_NOCACHE",
-        "PRIVATE_NOSTORE",
-    ),
-    "ERROR": ("ERROR",),
-    "SYNTH": ("SYNTH", "REDIRECT", "HIT-SYNTH", "CONSTRUCTED"),
-}  # fmt: skip
 
 
 @dataclass
@@ -71,157 +42,6 @@ class Plan:
         return name
 
 
-def text_sql(rule: Rule, leaf: Leaf) -> str:
-    """Return the SQL of a rule's text, before any unit."""
-    values = [f"null_if_empty({leaf(p)})" for p in rule.from_]
-    text = values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
-    if not values:
-        text = "null::varchar"
-    if isinstance(rule, TextRule) and rule.join:
-        joined = ", ".join(f"null_if_empty({leaf(p)})" for p in rule.join)
-        text = f"nullif(concat_ws(',', {joined}), '')"
-    if rule.pattern is not None:
-        group = 1 if _has_group(rule.pattern) else 0
-        text = f"nullif(regexp_extract({text}, {quote_literal(rule.pattern)}, {group}), '')"
-    return text
-
-
-def _has_group(pattern: str) -> bool:
-    return re.search(r"(?<!\\)\((?!\?)|\(\?P?<(?![=!])", pattern) is not None
-
-
-def _spoken(rule: CacheRule | FlagRule | TextRule, text: str, plain: str) -> str:
-    """Return the SQL of a text through the words of a rule; `plain` is what else it may be."""
-    if rule.const is not None:
-        return _constant(rule.const)
-    cases = " ".join(
-        f"when {quote_literal(word)} then {_constant(value)}" for word, value in rule.values.items()
-    )
-    found = f"case {text} {cases} else {plain} end" if cases else plain
-    return found if rule.otherwise is None else f"coalesce({found}, {_constant(rule.otherwise)})"
-
-
-def _constant(value: str | bool | int) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else quote_literal(value)
-
-
-def number_sql(rule: Rule, leaf: Leaf, kind: str = "double") -> str:
-    """Return the SQL of a number as the log has it; a sum needs all its parts."""
-    single = f"try_cast({text_sql(rule, leaf)} as {kind})"
-    parts = getattr(rule, "sum", ())
-    if not parts:
-        return single
-    added = " + ".join(f"try_cast(null_if_empty({leaf(p)}) as {kind})" for p in parts)
-    return f"coalesce({added}, {single})" if rule.from_ else f"({added})"
-
-
-def milliseconds(rule: DurationRule, leaf: Leaf) -> str:
-    """Return the SQL of a duration in ms; nothing for what is no finite number."""
-    value = number_sql(rule, leaf)
-    scaled = value if rule.unit == "ms" else f"{value} * {_IN_MS[rule.unit]!r}"
-    return f"nullif(nullif(nullif({scaled}, 'nan'), 'inf'), '-inf')"
-
-
-def count_of_bytes(rule: BytesRule, leaf: Leaf) -> str:
-    """Return the SQL of a count of bytes."""
-    if rule.unit == "B":
-        return number_sql(rule, leaf, "bigint")
-    return f"try_cast(round({number_sql(rule, leaf)} * {_IN_BYTES[rule.unit]!r}) as bigint)"
-
-
-def _epoch(text: str, unit: str) -> str:
-    """Return the SQL of an instant from a number since 1970."""
-    if unit == "ns":
-        whole, per_second = f"try_cast({text} as bigint)", 1_000_000_000
-        exact = f"make_timestamptz({whole} // 1000)"
-    else:
-        per_second = _PER_SECOND[unit]
-        whole = f"try_cast({text} as double)"
-        exact = f"make_timestamptz(cast(round({whole} * {1_000_000 // per_second}) as bigint))"
-    return f"case when {whole} >= 0 and {whole} < {_END_S * per_second} then {exact} end"
-
-
-def _written(text: str, zone: str) -> str:
-    """Return the SQL of an instant from ISO 8601; a leap second is the last ms before it."""
-    whole = f"""case when contains({text}, ':59:60') then
-      regexp_replace({text}, ':59:60([.][0-9]*)?', ':59:59.999') else {text} end"""
-    with_zone = f"try_cast({whole} as timestamptz)"
-    if zone == "UTC":
-        return f"case when isfinite({with_zone}) then {with_zone} end"
-    local = _placed(f"try_cast({whole} as timestamp)", zone)
-    return (
-        f"case when contains({text}, ':') and regexp_matches({text}, {quote_literal(_HAS_ZONE)}) "
-        f"then {with_zone} when isfinite(try_cast({whole} as timestamp)) then {local} end"
-    )
-
-
-def _placed(local: str, zone: str) -> str:
-    minutes = offset_minutes(zone)
-    if minutes is None:
-        return f"timezone({quote_literal(zone)}, {local})"
-    return f"timezone('UTC', {local} - to_minutes({minutes}))"
-
-
-def instant_sql(rule: TimeRule, text: str) -> str:
-    """Return the SQL of an instant from the name of its text column."""
-    if rule.format is not None:
-        found = f"try_strptime({text}, {quote_literal(rule.format)})"
-        return found if "%z" in rule.format.lower() else _placed(found, rule.zone)
-    if rule.unit == "iso":
-        return _written(text, rule.zone)
-    if rule.unit != "auto":
-        return _epoch(text, str(rule.unit))
-    number = f"abs(try_cast({text} as double))"
-    return (
-        f"case when {number} is null then "
-        f"coalesce({_written(text, rule.zone)}, try_strptime({text}, {_COMMON_LOG_TIME})) "
-        f"when {number} >= 1e17 then {_epoch(text, 'ns')} "
-        f"when {number} >= 1e14 then {_epoch(text, 'us')} "
-        f"when {number} >= 1e11 then {_epoch(text, 'ms')} else {_epoch(text, 's')} end"
-    )
-
-
-def _precision(rule: TimeRule, text: str) -> str:
-    """Return the SQL of how exactly the vendor stamps."""
-    whole = "end_s" if rule.stamp == "end" else "start_s"
-    fraction = f"case when contains({text}, '.') then 'start_us' else '{whole}' end"
-    if rule.format is not None:
-        fine = "start_us" if "%f" in rule.format or "%n" in rule.format else "start_ms"
-        is_fine = any(d in rule.format for d in ("%f", "%g", "%n"))
-        return quote_literal(fine if is_fine else whole)
-    if rule.unit in ("iso", "s"):
-        return fraction
-    if rule.unit == "auto":
-        return (
-            f"case when try_cast({text} as bigint) is null or contains({text}, '.') "
-            f"then {fraction} when length({text}) > 14 then 'start_us' "
-            f"when length({text}) > 11 then 'start_ms' else '{whole}' end"
-        )
-    return "'start_ms'" if rule.unit == "ms" else "'start_us'"
-
-
-def cache_word(text: str) -> str:
-    """Return the SQL of a vendor's cache word; Fastly's suffixes say stale or refreshed."""
-    cases = " ".join(
-        f"when {quote_literal(word)} then '{state}'"
-        for state, words in _STATES.items()
-        for word in words
-    )
-    return f"""case
-      when contains({text}, '-') then case
-        when starts_with({text}, 'HIT-SYNTH') then 'SYNTH'
-        when contains({text}, '-REFRESH') then 'REVALIDATED'
-        when starts_with({text}, 'HIT-') and contains({text}, '-STALE') then 'STALE'
-        when starts_with({text}, 'HIT-') then 'HIT'
-        when starts_with({text}, 'MISS-') then 'MISS'
-        when starts_with({text}, 'PASS-') or starts_with({text}, 'HITPASS-')
-          or starts_with({text}, 'PIPE-') then 'BYPASS'
-        when starts_with({text}, 'ERROR-') or starts_with({text}, 'BG-ERROR-') then 'ERROR' end
-      else case upper({text}) {cases} end end"""
-
-
 def plan_of(fields: FieldMap, source: Source, leaf: Leaf, identity: str, doc: Mapping[str, str]
             ) -> Plan:  # fmt: skip
     """Return the SQL of a map.
@@ -237,7 +57,7 @@ def plan_of(fields: FieldMap, source: Source, leaf: Leaf, identity: str, doc: Ma
     _add_texts(plan, fields, leaf)
     customer = fields.customer
     plan.canonical["customer"] = (
-        _spoken(customer, "w_customer", "w_customer")
+        spoken(customer, "w_customer", "w_customer")
         if customer and plan.step("w_customer", text_sql(customer, leaf))
         else sql.lookup("w_host", source.customers)
     )
@@ -277,7 +97,7 @@ def _add_times(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     plan.step("w_end", ended)
     measured = "case when w_end >= event_time then epoch_us(w_end) - epoch_us(event_time) end"
     plan.canonical |= {
-        "event_time_precision": _precision(start, "w_given"),
+        "event_time_precision": precision_sql(start, "w_given"),
         "end_time": "w_end",
         "duration_ms": f"coalesce(w_took, {measured} / 1000.0)" if end else "w_took",
         "status": "w_status",
@@ -292,7 +112,7 @@ def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
         if rule is None:
             return otherwise
         text = plan.step(f"g_{name}", text_sql(rule, leaf))
-        own = _spoken(rule, text, text)
+        own = spoken(rule, text, text)
         return own if otherwise == "null::varchar" else f"coalesce({own}, {otherwise})"
 
     line = plan.step("w_line", given("request_line", "null::varchar"))
@@ -340,7 +160,7 @@ def _add_cache(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     state = "'UNKNOWN'"
     if rule is not None:
         plan.step("w_state", text_sql(rule, leaf))
-        state = f"coalesce({_spoken(rule, 'w_state', cache_word('w_state'))}, 'UNKNOWN')"
+        state = f"coalesce({spoken(rule, 'w_state', cache_word('w_state'))}, 'UNKNOWN')"
         plan.canonical["cache_status_raw"] = "w_state"
     plan.step("w_cache", state)
     plan.canonical |= {
@@ -354,7 +174,7 @@ def _flag(plan: Plan, name: str, rule: FlagRule | None, leaf: Leaf, otherwise: s
     if rule is None:
         return otherwise
     text = plan.step(f"w_{name}", text_sql(rule, leaf))
-    return f"coalesce({_spoken(rule, text, f'try_cast({text} as boolean)')}, {otherwise})"
+    return f"coalesce({spoken(rule, text, f'try_cast({text} as boolean)')}, {otherwise})"
 
 
 def _add_numbers(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
@@ -389,7 +209,7 @@ def _add_texts(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
         if not isinstance(rule, TextRule) or name in _READ_ELSEWHERE:
             continue
         text = plan.step(f"w_{name}", text_sql(rule, leaf))
-        value = _spoken(rule, text, text)
+        value = spoken(rule, text, text)
         plan.canonical[name] = {
             "country": f"upper({value})",
             "referer": f"referer_of({value})",
