@@ -104,16 +104,21 @@ def _add_times(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     }
 
 
+def _given(plan: Plan, fields: FieldMap, leaf: Leaf, name: str, otherwise: str) -> str:
+    """Return the SQL of a text by its own rule, else what it is otherwise."""
+    rule: TextRule | None = getattr(fields, name)
+    if rule is None:
+        return otherwise
+    text = plan.step(f"g_{name}", text_sql(rule, leaf))
+    own = spoken(rule, text, text)
+    return own if otherwise == "null::varchar" else f"coalesce({own}, {otherwise})"
+
+
 def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     """Add scheme, host, path and query: by their own rules, else out of URL or request line."""
 
     def given(name: str, otherwise: str) -> str:
-        rule: TextRule | None = getattr(fields, name)
-        if rule is None:
-            return otherwise
-        text = plan.step(f"g_{name}", text_sql(rule, leaf))
-        own = spoken(rule, text, text)
-        return own if otherwise == "null::varchar" else f"coalesce({own}, {otherwise})"
+        return _given(plan, fields, leaf, name, otherwise)
 
     line = plan.step("w_line", given("request_line", "null::varchar"))
     target = f"null_if_empty(split_part({line}, ' ', 2))" if fields.request_line else "null"
