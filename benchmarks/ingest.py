@@ -37,7 +37,6 @@ CANDIDATES = {
 BASE = "duckdb"
 _NOW = datetime(2026, 11, 17, tzinfo=UTC)
 _HEAD_BYTES = 1 << 18
-_HERE = Path(__file__).parent
 
 
 # --- candidates: each function runs in a fresh process, see benchmarks.harness ------------------
@@ -102,7 +101,7 @@ def _ingest(
     _import_what_runs()
     logs = load_logs(Path(manifest))
     settings = _settings(home)
-    source = source or _source_of(logs.family)
+    source = source or source_of(logs.family)
     record = record or family_of(source.format).record
     catalog = open_catalog(settings)
     ensure_all(catalog)
@@ -153,26 +152,8 @@ def duckdb(manifest: str, home: str) -> Job:
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
     types = raw_types(layout, _keys(logs))
-    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in types.items())
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
-    sql = (
-        f"from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
-        "hive_partitioning=false)"
-    )
-    if logs.family == "cloudfront":
-        sql = (
-            f"from read_csv({files}, delim='\t', quote='', escape='', header=false, "
-            f"auto_detect=false, skip={layout.header_lines}, columns={{{columns}}}, "
-            "nullstr='-', ignore_errors=true, hive_partitioning=false)"
-        )
-    if logs.family == "fastly":
-        shape = quote_literal(json.dumps(types))
-        sql = (
-            "select unnest(d) from (select try(json_transform(substr(line, strpos(line, '{')), "
-            f"{shape})) as d from read_csv({files}, delim='\x1f', quote='', escape='', "
-            "header=false, auto_detect=false, columns={'line': 'VARCHAR'}, ignore_errors=true, "
-            "hive_partitioning=false)) where d is not null"
-        )
+    sql = _base_sql(logs.family, files, layout, types)
     fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
     properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
     catalog = open_catalog(_settings(home))
@@ -183,6 +164,40 @@ def duckdb(manifest: str, home: str) -> Job:
             table.append(connection.sql(sql).to_arrow_table())
 
     return Job(run, lambda: {"rows": _total_records(table), "malformed": None, "is_exact": None})
+
+
+def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str]) -> str:
+    """Return the read of typed raw columns as one would write it without Weir."""
+    from lake.formats.template import TemplateLayout
+    from lake.formats.templatesql import select_sql
+    from lake.reads import quote_identifier, quote_literal
+
+    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in types.items())
+    csv = "quote='', escape='', header=false, auto_detect=false, ignore_errors=true, "
+    csv += "hive_partitioning=false"
+    if isinstance(layout, TemplateLayout):
+        lines = f"(from read_csv({files}, delim='\x02', {csv}, columns={{'line': 'VARCHAR'}}))"
+        casts = (
+            f"try_cast({quote_identifier(c)} as {t}) as {quote_identifier(c)}"
+            for c, t in types.items()
+        )
+        return f"select {', '.join(casts)} from ({select_sql(layout.template, lines)})"
+    if family == "fastly":
+        shape = quote_literal(json.dumps(types))
+        return (
+            "select unnest(d) from (select try(json_transform(substr(line, strpos(line, '{')), "
+            f"{shape})) as d from read_csv({files}, delim='\x1f', {csv}, "
+            "columns={'line': 'VARCHAR'})) where d is not null"
+        )
+    if family in ("cloudfront", "cloudfront_realtime"):
+        return (
+            f"from read_csv({files}, delim='\t', {csv}, skip={layout.header_lines}, "
+            f"columns={{{columns}}}, nullstr='-')"
+        )
+    return (
+        f"from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
+        "hive_partitioning=false)"
+    )
 
 
 def _pass_everything(subjects: Sequence[DeliverySubject]) -> AuditReport:
@@ -211,25 +226,35 @@ def _settings(home: str) -> LakeSettings:
     return load_settings({}, Path(home))
 
 
+def source_of(family: str) -> Source:
+    """Return the source of a family: packaged, an example, or CloudFront's for its other logs."""
+    from benchmarks.harness import PROJECT
+    from benchmarks.logs import OWN
+    from lake.settings import PACKAGED_SOURCES
+    from lake.source import load_source, load_sources
+    from simulator.cloudfront_realtime import FIELDS
+
+    packaged = load_sources(PROJECT / "docs/sources" if family in OWN else PACKAGED_SOURCES)
+    if family in packaged:
+        return packaged[family]
+    if family == "fastly":
+        return load_source(PROJECT / "docs/sources/fastly.yaml")
+    fields = FIELDS if family == "cloudfront_realtime" else ()
+    return packaged["cloudfront"].model_copy(
+        update={"name": family, "format": family, "fields": fields}
+    )
+
+
 def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
-    """Return the packaged source of a family, and the layout of its first file."""
+    """Return the source of a family, and the layout of its first file."""
     from isal import igzip
 
     from lake.formats import family_of
 
-    source = _source_of(logs.family)
+    source = source_of(logs.family)
     with igzip.open(logs.landing / min(logs.malformed)) as stream:
         head = stream.read(_HEAD_BYTES)
     return source, family_of(source.format).layout(head, source, None)
-
-
-def _source_of(family: str) -> Source:
-    """Return the source of a family: the packaged one, else the one of this folder."""
-    from lake.settings import PACKAGED_SOURCES
-    from lake.source import load_source
-
-    packaged = PACKAGED_SOURCES / f"{family}.yaml"
-    return load_source(packaged if packaged.exists() else _HERE / f"{family}.yaml")
 
 
 def _keys(logs: Logs) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,25 +22,41 @@ from simulator.arrays import IntArray
 from simulator.audience import Sessions, make_sessions
 from simulator.cloudflare import CloudflareWriter
 from simulator.cloudfront import HEADER, CloudFrontWriter
+from simulator.cloudfront_realtime import CloudFrontRealtimeWriter
+from simulator.cloudfront_v2 import CloudFrontV2Writer
+from simulator.combined import ApacheWriter, NginxWriter
 from simulator.events import Events, EventWriter, make_events
 from simulator.fastly import FastlyWriter
-from simulator.files import cloudflare_key, cloudfront_key, event_key
+from simulator.files import cloudflare_key, cloudfront_key, event_key, own_key
 from simulator.malform import KINDS, malform
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
+from simulator.squid import SquidWriter
 from simulator.traffic import Requests, make_requests
+from simulator.varnish import VarnishWriter
 from simulator.world import CLOUDFLARE, CLOUDFRONT, DISTRIBUTIONS, PRODUCERS
 
-FAMILIES = ("cloudflare", "cloudfront", "fastly", "rec_events")
+#: servers of one's own: their sources are the examples of docs/sources
+OWN = {
+    "nginx": NginxWriter,
+    "apache": ApacheWriter,
+    "varnishncsa": VarnishWriter,
+    "squid": SquidWriter,
+}
+FAMILIES = (
+    "cloudflare", "cloudfront", "cloudfront_v2", "cloudfront_realtime", "fastly", "rec_events",
+    *OWN,
+)  # fmt: skip
 MALFORMED_SHARE = 0.001
 LINES_PER_FILE = 50_000
 # so that 50,000 lines are about what one large zone or distribution logs in five minutes
 _LINES_PER_HOUR = 600_000
 _SHARES = {
     "cloudflare": CLOUDFLARE_SHARE,
-    "cloudfront": CLOUDFRONT_SHARE,
+    **dict.fromkeys(("cloudfront", "cloudfront_v2", "cloudfront_realtime"), CLOUDFRONT_SHARE),
     # the requests that Cloudflare served, as Fastly would have written them
     "fastly": CLOUDFLARE_SHARE,
     "rec_events": 1 - CLOUDFLARE_SHARE - CLOUDFRONT_SHARE,
+    **dict.fromkeys(OWN, CLOUDFLARE_SHARE),
 }
 _HOUR_US = 3_600_000_000
 _GZIP_LEVEL = 1
@@ -204,7 +221,29 @@ def _fastly(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     return requests, parts, FastlyWriter(scenario.seed, sessions).lines
 
 
-def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+def _own(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+    """Plan files of one server and hour each, in the order of the requests' ends."""
+    requests = _requests(scenario, sessions, wanted)
+    rows = _first(np.flatnonzero(requests.cdn == CLOUDFLARE), wanted)
+    rows = rows[np.argsort(requests.end_us[rows], kind="stable")]
+    hour = (requests.end_us[rows] - scenario.start_us) // _HOUR_US
+    parts = []
+    for number in np.unique(hour).tolist():
+        start = _hour(scenario, number)
+        for server, part in enumerate(_cuts(rows[hour == number])):
+            parts.append(_Part(own_key(family, f"edge-{server + 1}", start), part))
+    return requests, parts, OWN[family](scenario.seed, sessions).lines
+
+
+class _Writer(Protocol):
+    def __init__(self, seed: int, sessions: Sessions) -> None: ...
+
+    def lines(self, rows: Requests, /) -> list[str]: ...
+
+
+def _cloudfront(
+    writer: type[_Writer], scenario: Scenario, sessions: Sessions, wanted: int
+) -> _Plan:
     """Plan files of one distribution and hour each."""
     requests = _requests(scenario, sessions, wanted)
     rows = _first(np.flatnonzero(requests.cdn == CLOUDFRONT), wanted)
@@ -218,7 +257,7 @@ def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
             parts.append(
                 _Part(cloudfront_key(scenario, name, _hour(scenario, number // 2), cut), part)
             )
-    return requests, parts, CloudFrontWriter(scenario.seed, sessions).lines
+    return requests, parts, writer(scenario.seed, sessions).lines
 
 
 def _rec_events(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
@@ -245,7 +284,10 @@ def _requests(scenario: Scenario, sessions: Sessions, wanted: int) -> Requests:
 
 _PLANS: dict[str, Callable[[Scenario, Sessions, int], _Plan]] = {
     "cloudflare": _cloudflare,
-    "cloudfront": _cloudfront,
+    "cloudfront": partial(_cloudfront, CloudFrontWriter),
+    "cloudfront_v2": partial(_cloudfront, CloudFrontV2Writer),
+    "cloudfront_realtime": partial(_cloudfront, CloudFrontRealtimeWriter),
     "fastly": _fastly,
     "rec_events": _rec_events,
+    **{family: partial(_own, family) for family in OWN},
 }

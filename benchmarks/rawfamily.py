@@ -26,6 +26,7 @@ from pyiceberg.types import (
 
 from lake.canonical import needed_by
 from lake.formats.base import Family, Judgement, Layout
+from lake.formats.template import LINE
 from lake.inflate import Lines
 from lake.reads import quote_identifier
 from lake.records import LONG, TIME, Record, opt, req
@@ -52,8 +53,12 @@ def raw_types(layout: Layout, keys: Sequence[str] = ()) -> dict[str, str]:
     """Return raw column -> DuckDB type; what is read as text to be tried has the type tried.
 
     keys: of the objects, where a family reads whole lines.
+    The text of the whole line, which access logs are identified by, is no column of the vendor.
     """
-    return dict.fromkeys(keys, "VARCHAR") if keys else {**layout.columns, **layout.as_text}
+    if keys:
+        return dict.fromkeys(keys, "VARCHAR")
+    columns = {**layout.columns, **layout.as_text}
+    return {name: kind for name, kind in columns.items() if name != LINE}
 
 
 class RawColumns(Family):
@@ -112,8 +117,8 @@ class RawColumns(Family):
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the raw columns; text that stands for a number is tried."""
         if self._keys:
-            return {column: f"doc.{quote_identifier(raw)}" for column, (raw, _) in
-                    self._columns.items()}  # fmt: skip
+            columns = self._columns.items()
+            return {column: f"doc.{quote_identifier(raw)}" for column, (raw, _) in columns}
         return {
             column: f"try_cast({quote_identifier(raw)} as {kind})"
             for column, (raw, kind) in self._columns.items()

@@ -47,6 +47,7 @@ class Constants:
     producer: str | None
     not_before: datetime
     not_after: datetime
+    published_at: datetime | None = None
 
 
 class Parser:
@@ -58,7 +59,7 @@ class Parser:
 
     def __init__(self, source: Source, family: Family, protection: Protection | None) -> None:
         self.source = source
-        self.family = family
+        self.family = family = family.in_container(source.container)
         self._protection = protection
         self._allow = source.privacy.query_allow
         self._projection = Projection(source, family)
@@ -66,6 +67,8 @@ class Parser:
         self._buffer = Buffer()
         self._has_rejects = False
         self._repeats = Repeats()
+        #: rejected rows of a columnar object by number, where a person looks at it
+        self.raws: dict[int, bytes] = {}
         self._schema = family.record.arrow
         self._weight = (100 / source.sampled_percent).quantize(Decimal("0.000001"))
 
@@ -147,10 +150,10 @@ class Parser:
                 totals.header += 1
             elif isinstance(found, Reject):
                 totals.rejects.append(rejected_line(lines, number, first, offset, found.reason))
-        parts = [] if fast is None else [_with_lines(fast, numbers + first)]
+        parts = [] if fast is None else [with_lines(fast, numbers + first)]
         if good:
             rescued, late = self._rescue(good, layout, constants)
-            parts += [_with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
+            parts += [with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
             for number, reason in late:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
         totals.lines += len(lines)
@@ -177,12 +180,13 @@ class Parser:
         read = self.family.read_sql(segment.path, layout, lines.longest)
         candidates = lines.not_blank()
         try:
-            rows = self._engine.prepared(
-                self._projection.fast(read, layout),
-                instant(constants.not_before),
-                instant(constants.not_after),
-                str(len(candidates) - layout.header_lines - _TAIL_ROWS),
-            )
+            with lines.hidden(self.family.masked(lines).tolist()):
+                rows = self._engine.prepared(
+                    self._projection.fast(read, layout),
+                    instant(constants.not_before),
+                    instant(constants.not_after),
+                    str(len(candidates) - layout.header_lines - _TAIL_ROWS),
+                )
         except (duckdb.InvalidInputException, duckdb.DataError):
             # a reader that gives up (CSV does on mixed line ends, arithmetic on a year 290000)
             # vouches for nothing
@@ -197,13 +201,8 @@ class Parser:
         if len(candidates) != (at[-1] if len(at) else 0):
             # the reader and the line index disagree: believe neither, judge every line
             return nothing
-        is_ok = rows.column("is_ok")
-        if not pc.all(is_ok).as_py():
-            tail = max(0, rows.num_rows - _TAIL_ROWS)
-            ended = rows.slice(tail)
-            rows = pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
-            at = rows.column("rn").to_numpy()
-        numbers = candidates[at - 1]
+        rows = _only_good(rows)
+        numbers = candidates[rows.column("rn").to_numpy() - 1]
         overruled = np.union1d(self.family.overruled(lines, layout, numbers), lines.with_nul())
         if segment.memory[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
             overruled = np.append(overruled, 1)  # the reader skips it wherever a chunk begins
@@ -265,6 +264,7 @@ class Parser:
             "parser_version": self.family.parser_version,
             "ingested_at": constants.ingested_at,
             "producer": constants.producer,
+            "published_at": constants.published_at,
             "cdn": self.source.cdn or self.family.cdn or self.source.name,
             "sample_weight": self._weight,
         }
@@ -277,6 +277,15 @@ class Parser:
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
 
+def _only_good(rows: pa.Table) -> pa.Table:
+    """Return the rows that are good: all of them but some at the end."""
+    if pc.all(rows.column("is_ok")).as_py():
+        return rows
+    tail = max(0, rows.num_rows - _TAIL_ROWS)
+    ended = rows.slice(tail)
+    return pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
+
+
 def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]:
     """Return the line numbers from 1 to `lines` that are not given."""
     missing = np.ones(lines, dtype=np.bool_)
@@ -284,7 +293,8 @@ def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]
     return np.flatnonzero(missing) + 1
 
 
-def _with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
-    return table.drop_columns(["rn", "is_ok"]).append_column(
-        "source_line", pa.array(numbers, pa.int64())
-    )
+def with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    """Return rows with their physical line in place of the engine's row number."""
+    return table.drop_columns(
+        [c for c in ("rn", "is_ok") if c in table.column_names]
+    ).append_column("source_line", pa.array(numbers, pa.int64()))

@@ -13,33 +13,22 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lake.field_map import FieldMap
 from lake.limits import Limits
+from lake.publication import Duration, Published
 from lake.source_file import Fault, SourceError, faults_of, nearest, read_document
 
-_DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
+if TYPE_CHECKING:
+    from lake.formats.base import Family
+
 _EXAMPLES = "See lake/sources/ for complete examples."
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 #: event times outside this range are nonsense whatever the delivery says (half-open)
 ABSOLUTE_RANGE = (datetime(2005, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str) and (found := _DURATION.match(value)):
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError(
-        f"expected a duration like 30s, 5m, 1h or 2d, found {value!r}; write number and unit"
-    )
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class _Strict(BaseModel):
@@ -54,6 +43,8 @@ class Period(_Strict):
 
     pattern: str
     start_format: str
+    #: of the group (?P<published>...), where the name says when the object was published, in UTC
+    published_format: str | None = None
     length: Duration | None = None
     early: Duration = timedelta(0)
     late: Duration = timedelta(0)
@@ -74,6 +65,11 @@ class Period(_Strict):
         if "end" not in groups and self.length is None:
             raise ValueError(
                 "expected length, or a group (?P<end>...) in pattern, found neither; add length: 1h"
+            )
+        if ("published" in groups) != (self.published_format is not None):
+            raise ValueError(
+                "expected both a group (?P<published>...) and published_format, or neither, "
+                "found one of them; add the other"
             )
         try:
             datetime.strptime(datetime(2026, 1, 2, tzinfo=UTC).strftime(self.start_format),  # noqa: DTZ007
@@ -150,6 +146,7 @@ class NameFacts:
     producer: str | None
     not_before: datetime
     not_after: datetime
+    published_at: datetime | None = None
 
 
 class Source(_Strict):
@@ -159,6 +156,8 @@ class Source(_Strict):
     description: str
     owner: str
     format: str
+    #: what its records come in, where the format leaves a choice: ndjson, csv, parquet
+    container: str | None = None
     landing: LandingSpec
     period: Period | None = None
     cadence: Cadence | None = None
@@ -172,6 +171,10 @@ class Source(_Strict):
     map: FieldMap = FieldMap()
     #: what stands before the object of a line: nothing, or the header of syslog
     prefix: Literal["none", "syslog"] | None = None
+    #: format string of one's own server: log_format of nginx, LogFormat of Apache, varnishncsa -F
+    log_format: str = ""
+    #: how a vendor publishes counters, invoices, rosters or capacities; unused by logs
+    published: Published = Published()
     #: host -> customer, exact
     customers: Mapping[str, str] = Field(default_factory=dict)
     privacy: Privacy = Privacy()
@@ -201,12 +204,20 @@ class Source(_Strict):
                 end = datetime.strptime(end_text, self.period.start_format).replace(tzinfo=UTC)
             else:
                 end = start + (self.period.length or timedelta(0))
+            published = self._published_at(groups)
             bounds = max(low, start - self.period.early), min(high, end + self.period.late)
         except (ValueError, OverflowError):  # digits of the right shape that are no date
             return NameFacts(None, None, groups.get("producer"), low, high)
         if end <= start or bounds[1] <= bounds[0]:  # a period that nothing can be in is none
             return NameFacts(None, None, groups.get("producer"), low, high)
-        return NameFacts(start, end, groups.get("producer"), *bounds)
+        return NameFacts(start, end, groups.get("producer"), *bounds, published)
+
+    def _published_at(self, groups: Mapping[str, str | None]) -> datetime | None:
+        text = groups.get("published")
+        if text is None or self.period is None or self.period.published_format is None:
+            return None
+        found = datetime.strptime(text, self.period.published_format)  # noqa: DTZ007
+        return found.replace(tzinfo=UTC)
 
 
 def load_source(path: Path) -> Source:
@@ -250,12 +261,24 @@ def _faults_with_its_format(source: Source) -> Iterator[Fault]:
                 f"{source.format}. Remove it or change the format.",
             )
     if family is not None:
+        yield from _faults_of_shape(source, family)
         for column in family.missing_in_map(source):
             yield Fault(
                 ("map",),
                 f"expected {column}, found no rule for it. Name the field of the log: "
                 f"`{column}: {{from: ...}}`.",
             )
+
+
+def _faults_of_shape(source: Source, family: Family) -> Iterator[Fault]:
+    for name, check in (
+        ("log_format", lambda: family.check(source)),
+        ("container", lambda: family.in_container(source.container)),
+    ):
+        try:
+            check()
+        except ValueError as err:
+            yield Fault((name,), f"{err}. Correct it; see docs/sources/.")
 
 
 def load_sources(folder: Path) -> dict[str, Source]:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from lake.formats import AUTO, FAMILIES, family_of
 from lake.formats.base import Family, Look
+from lake.parquet_rows import column_names
 from lake.refused import RefusedError
 from lake.source import Source
 from lake.unpacked import first_bytes
@@ -23,6 +24,11 @@ _NAME_SCORE = 0.2
 _LEAST = 0.4
 #: two families this close look the same
 _MARGIN = 0.05
+#: family -> columns of Parquet that are nobody else's
+_TELLING_COLUMNS = {
+    "cloudfront_v2": ("x_edge_location", "sc_status"),
+    "rec_events": ("event_id", "event_type", "event_ts_ms"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,15 @@ def detect_head(head: bytes, name: str) -> Detection:
 def detect(stream: BinaryIO, name: str) -> Detection:
     """Return what a file looks like; raises RefusedError for one that cannot be read at all."""
     return detect_head(first_bytes(stream, name, HEAD_BYTES), name)
+
+
+def detect_parquet(stream: BinaryIO) -> Detection:
+    """Return what the columns of a Parquet object look like; raises RefusedError as detect."""
+    columns = set(column_names(stream))
+    for family, keys in _TELLING_COLUMNS.items():
+        if columns.issuperset(keys):
+            return Detection(family, {family: Look(0.9, f"columns {', '.join(keys)}")})
+    return Detection(None, {})
 
 
 def family_for(source: Source, stream: BinaryIO, name: str) -> Family:

@@ -6,12 +6,19 @@ Pure functions of bytes; damage in a line only makes it count for nothing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from functools import lru_cache
 
 from lake.formats.base import Look
 
 _LINES = 50
+_COMBINED = re.compile(
+    rb"\S+ (?:\S+ ){1,2}.{1,64}? ?\[\d\d/[A-Z][a-z][a-z]/\d{4}(?::\d\d){3} [+-]\d{4}\] \""
+    rb"(?P<absolute>[A-Z]+ https?://)?"
+)
+_SQUID = re.compile(rb"\d{9,10}\.\d{3} +\d+ \S+ [A-Z_]+/\d{3} \d+ ")
+_NAMED_SERVER = re.compile(rb"[A-Za-z0-9.-]+:\d{1,5} \S+ \S+ ")
 
 
 @lru_cache(maxsize=4)
@@ -47,3 +54,23 @@ def keys_look(head: bytes, telling: Collection[str], least: int, score: float = 
         return None
     names = sorted(set(telling) & {k for record in having for k in record})
     return Look(score, f"JSON with {', '.join(names[:5])}")
+
+
+@lru_cache(maxsize=4)
+def server_of(head: bytes) -> str | None:
+    """Return the server whose access log the first line that looks like one is.
+
+    Combined is the same in nginx and Apache. What only Apache writes (a quote behind a backslash,
+    the server's name in front) tells it; the rest is taken for nginx. With whole seconds and no
+    duration the instant is the same: the one calls it the end, the other the start.
+    """
+    for line in first_lines(head):
+        if _SQUID.match(line):
+            return "squid"
+        found = _COMBINED.match(line)
+        if found is None:
+            continue
+        if found["absolute"]:
+            return "varnishncsa"
+        return "apache" if b'\\"' in line or _NAMED_SERVER.match(line) else "nginx"
+    return None

@@ -145,8 +145,7 @@ class JsonMap(Family):
     def judge(self, line: bytes, layout: Layout) -> Judgement:
         """Judge one line: an object that has what the map needs."""
         mapped = _of_map(layout)
-        stripped = line.rstrip(b"\r\n")
-        text = _checked(stripped)
+        text = _checked(line.rstrip(b"\r\n"))
         if not isinstance(text, str):
             return text
         at = 0

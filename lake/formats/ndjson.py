@@ -110,6 +110,19 @@ def _encodes(value: object) -> bool:
     return True
 
 
+def record_in(line: bytes) -> dict[str, object] | Reject | Skip:
+    """Return the JSON object that a line is, or what it is instead."""
+    if not line.strip():
+        return Skip.BLANK
+    if b"\0" in line:
+        return Reject("nul_byte")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return Reject("bad_utf8")
+    return object_of(text)
+
+
 def object_of(text: str) -> dict[str, object] | Reject:
     """Return the object that a text is, the first of equal keys, or why it is none."""
     try:
@@ -121,27 +134,29 @@ def object_of(text: str) -> dict[str, object] | Reject:
     return found if isinstance(found, dict) else Reject("not_an_object")
 
 
+def judge_record(
+    found: Mapping[str, object],
+    fields: Mapping[str, str],
+    layout: Layout,
+    required: tuple[str, ...],
+) -> Row | Reject:
+    """Judge a record's fields; values come back as text that casts to the layout's columns."""
+    values: dict[str, str | None] = {}
+    for name, kind in fields.items():
+        value = found.get(name)
+        try:
+            text = _text(value, kind, layout.columns[name])
+        except (TypeError, ValueError, OverflowError):
+            return Reject("wrong_type")
+        values[name] = None if text in layout.nulls and text != "" else text
+        if not values[name] and name in required:
+            return Reject("missing_field")
+    return Row(values)
+
+
 def judge(
     line: bytes, fields: Mapping[str, str], layout: Layout, required: tuple[str, ...]
 ) -> Judgement:
     """Judge one NDJSON line; values come back as text that casts to the layout's columns."""
-    if not line.strip():
-        return Skip.BLANK
-    if b"\0" in line:
-        return Reject("nul_byte")
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
-        return Reject("bad_utf8")
-    found = object_of(text)
-    if isinstance(found, Reject):
-        return found
-    values: dict[str, str | None] = {}
-    for name, kind in fields.items():
-        try:
-            values[name] = _text(found.get(name), kind, layout.columns[name])
-        except (TypeError, ValueError, OverflowError):
-            return Reject("wrong_type")
-        if not values[name] and name in required:
-            return Reject("missing_field")
-    return Row(values)
+    found = record_in(line)
+    return judge_record(found, fields, layout, required) if isinstance(found, dict) else found

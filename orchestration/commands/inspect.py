@@ -14,13 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from lake.columnar import parser_of
 from lake.formats import FAMILIES
-from lake.formats.detection import detect, family_for
+from lake.formats.detection import detect, detect_parquet, family_for
 from lake.inflate import Buffer, chunks
-from lake.parse import Constants, Parser
+from lake.parquet_rows import is_parquet
+from lake.parse import Constants
 from lake.refused import RefusedError
 from lake.settings import load_settings
-from lake.source import LandingSpec, NameFacts, Privacy, Source, SourceError, load_sources
+from lake.source import NameFacts, Privacy, Source, SourceError, load_sources
 from lake.totals import ParseTotals
 from lake.unpacked import LongLine
 from orchestration.commands.output import console, grouped, lines_safe, print_json, safe, table
@@ -40,6 +42,8 @@ class _Seen:
     facts: NameFacts
     totals: ParseTotals
     records: list[dict[str, Any]]
+    #: rejected rows of an object that has no lines
+    rows: Mapping[int, bytes]
 
 
 def run(
@@ -95,18 +99,19 @@ def _source_of(path: Path, sources: Mapping[str, Source], named: str | None) -> 
         if source.name_facts(str(path)).period_start is not None:
             return source
     with path.open("rb") as stream:
-        found = detect(stream, path.name)
+        container = "parquet" if is_parquet(stream) else None
+        found = detect_parquet(stream) if container else detect(stream, path.name)
     if found.family is None:
         raise RefusedError("unknown_format", found.detail)
-    fitting = [s for s in sources.values() if s.format == found.family]
-    return fitting[0] if fitting else draft_source(found.family)
+    fitting = [s for s in sources.values() if (s.format, s.container) == (found.family, container)]
+    return fitting[0] if fitting else draft_source(found.family, container)
 
 
-def draft_source(format_name: str) -> Source:
+def draft_source(format_name: str, container: str | None = None) -> Source:
     """Return a source that says nothing but its format."""
-    return Source(
-        name="inspected", description="", owner="", format=format_name,
-        landing=LandingSpec(prefix=""),
+    return Source.model_validate(
+        {"name": "inspected", "description": "", "owner": "", "format": format_name,
+         "container": container, "landing": {"prefix": ""}}
     )  # fmt: skip
 
 
@@ -115,7 +120,7 @@ def _inspect(path: Path, source: Source, keep: int | None, *, as_json: bool) -> 
         family = family_for(source, stream, path.name)
     changes = {"privacy": Privacy(query_allow=("*",)), "format": family.name}
     source = source.model_copy(update=changes)
-    parser = Parser(source, family, protection=None)
+    parser = parser_of(source, family, protection=None)
     facts = source.name_facts(str(path))
     records: list[dict[str, Any]] = []
 
@@ -127,13 +132,20 @@ def _inspect(path: Path, source: Source, keep: int | None, *, as_json: bool) -> 
             else:
                 records.append(record)
 
-    constants = Constants("", datetime.now(UTC), facts.producer, facts.not_before, facts.not_after)
+    constants = Constants(
+        "",
+        datetime.now(UTC),
+        facts.producer,
+        facts.not_before,
+        facts.not_after,
+        facts.published_at,
+    )
     try:
         with path.open("rb") as stream:
             totals = parser.parse(stream, path.name, path.stat().st_size, constants, emit)
     finally:
         parser.close()
-    return _Seen(path, source, facts, totals, records)
+    return _Seen(path, source, facts, totals, records, dict(parser.raws))
 
 
 def _records(rows: pa.Table) -> list[dict[str, Any]]:
@@ -217,8 +229,8 @@ def _document(seen: _Seen) -> dict[str, Any]:
 def _raw_lines(seen: _Seen) -> dict[int, str]:
     """Return the text of rejected lines, read a second time; of a long one its beginning."""
     wanted = {r.line for r in seen.totals.rejects}
-    found: dict[int, str] = {}
-    if not wanted:
+    found: dict[int, str] = {n: _text(raw) for n, raw in seen.rows.items()}
+    if not wanted or seen.source.container == "parquet":
         return found
     before = 0
     with seen.path.open("rb") as stream, Buffer() as buffer:

@@ -5,12 +5,14 @@ Belongs here: how a test gets a parsed file, a landing or a lake. Does not: what
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,11 +21,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+import yaml
 
 from lake.audit import AuditReport, CheckResult, DeliverySubject
 from lake.catalog import ensure_all, open_catalog
+from lake.columnar import parser_of
 from lake.deliveries import Delivery, read_ledger
-from lake.formats import FAMILIES
+from lake.formats import COUNTER_FAMILIES, FAMILIES
 from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
@@ -38,6 +42,9 @@ from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sourc
 from lake.totals import ParseTotals
 from lake.versions import Partition, hour_versions
 
+COUNTER_BASES: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parent / "counter_bases.yaml").read_text()
+)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PROTECTION = Protection(Keyring.of(b"a key of the tests"))
 CF_FIELDS = """
@@ -55,6 +62,54 @@ req-1 vod.aurora.example https 120 0.250 - TLSv1.3 TLS_AES_128_GCM_SHA256 Hit HT
 - - 54298 0.010 Hit video/mp2t 1400 - -
 """.split()  # noqa: SIM905
 CF_BASE = dict(zip(CF_FIELDS, CF_VALUES, strict=True))
+CF2_BASE: dict[str, Any] = {**CF_BASE, "asn": "3320", "c-country": "DE"}
+RT_BASE: dict[str, Any] = {
+    "timestamp": "1794823205.373",
+    "c-ip": "192.0.2.77",
+    "time-to-first-byte": "0.010",
+    "sc-status": "200",
+    "sc-bytes": "1500",
+    "cs-method": "GET",
+    "cs-protocol": "https",
+    "cs-host": "vod.aurora.example",
+    "cs-uri-stem": "/hls/a/seg1.ts?v=1&token=s3cret",
+    "cs-bytes": "120",
+    "x-edge-location": "FRA56-P1",
+    "x-edge-request-id": "req-1",
+    "x-host-header": "d1.cloudfront.net",
+    "time-taken": "0.250",
+    "cs-protocol-version": "HTTP/2.0",
+    "c-ip-version": "IPv4",
+    "cs-user-agent": "Mozilla/5.0%20(X11)",
+    "cs-referer": "https://play.example/watch?token=s3cret",
+    "cs-cookie": "-",
+    "cs-uri-query": "v=1&token=s3cret",
+    "x-edge-response-result-type": "Hit",
+    "x-forwarded-for": "-",
+    "ssl-protocol": "TLSv1.3",
+    "ssl-cipher": "TLS_AES_128_GCM_SHA256",
+    "x-edge-result-type": "Hit",
+    "sc-content-type": "video/mp2t",
+    "sc-content-len": "1400",
+    "sc-range-start": "-",
+    "sc-range-end": "-",
+    "c-port": "54298",
+    "x-edge-detailed-result-type": "Hit",
+    "c-country": "de",
+    "cs-headers": "Host:vod.aurora.example%0AAuthorization:s3cret",
+    "origin-fbl": "-",
+    "origin-lbl": "-",
+    "asn": "3320",
+    "cmcd-encoded-bitrate": "-",
+    "cmcd-buffer-length": "-",
+    "cmcd-buffer-starvation": "-",
+    "cmcd-content-id": "-",
+    "cmcd-next-object-request": "-",
+    "cmcd-object-type": "-",
+    "cmcd-session-id": "-",
+    "cmcd-startup": "-",
+    "cmcd-top-bitrate": "-",
+}
 CFL_BASE: dict[str, Any] = {
     "EdgeStartTimestamp": 1794823205123456000,
     "EdgeEndTimestamp": 1794823205373456000,
@@ -196,38 +251,60 @@ ODD_MAP: dict[str, Any] = {
     "method": {"const": "GET"},
     "extra": ["note"],
 }
+#: base lines of access logs, by family
+ACCESS: dict[str, dict[str, Any]] = yaml.safe_load(
+    Path(__file__).with_name("access_lines.yaml").read_text()
+)
+
+
+def access_line(family: str, changes: Mapping[str, Any]) -> bytes:
+    """Return a line of an access log: its base with some variables changed."""
+    base = ACCESS[family]
+    values = {**base["values"], **{k: str(v) for k, v in changes.items()}}
+    assert set(values) == set(base["values"])
+    names = "|".join(re.escape(n) for n in sorted(values, key=len, reverse=True))
+    line = re.sub(names, lambda found: values[found[0]], base.get("format") or base["line"])
+    return line.encode()
+
+
+def judged(family: Family) -> Family:
+    """Return a family that believes no fast read: every line goes to the judge."""
+    believes_none = {"overruled": lambda _self, _lines, _layout, numbers: numbers}
+    made: Family = type(f"Judged{type(family).__name__}", (type(family),), believes_none)()
+    return made
+
+
+JUDGED: dict[str, Family] = {
+    # every line of a counter family is judged anyway
+    **{name: judged(family) for name, family in FAMILIES.items()},
+    **{family.name: family for family in COUNTER_FAMILIES},
+}
+#: what a line of each family is made of
 BASES: dict[str, dict[str, Any]] = {
     "cloudfront_v1": CF_BASE,
+    "cloudfront_v2": CF2_BASE,
+    "cloudfront_realtime": RT_BASE,
     "cloudflare_logpush": CFL_BASE,
     "fastly": FASTLY_BASE,
     "nginx_json": NGINX_BASE,
     "apache_json": APACHE_BASE,
     "json_map": ODD_BASE,
     "rec_events": REC_BASE,
+    **{name: found["base"] for name, found in COUNTER_BASES.items()},
 }
-#: field that names a line
-IDS = {
-    "cloudfront_v1": "x-edge-request-id",
-    "cloudflare_logpush": "RayID",
-    "fastly": "request_id",
-    "nginx_json": "request_id",
-    "apache_json": "request_id",
+#: families of a field map: the field that names a line
+MAPPED = {
+    "fastly": "request_id", "nginx_json": "request_id", "apache_json": "request_id",
     "json_map": "id",
-    "rec_events": "event_id",
-}
+}  # fmt: skip
+DELIMITED = ("cloudfront_v1", "cloudfront_realtime")
 
 
-def _judged(family: Family) -> Family:
-    """Return a family that believes no fast read: every line goes to the judge."""
-
-    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
-        return numbers
-
-    kind = type(f"Judged{type(family).__name__}", (type(family),), {"overruled": overruled})
-    return kind()  # type: ignore[no-any-return]
-
-
-JUDGED: dict[str, Family] = {name: _judged(family) for name, family in FAMILIES.items()}
+def csv_line(cells: Iterable[str]) -> bytes:
+    """Return one line of a CSV, quoted where it must be, without its end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue().encode()
 
 
 def source_of(family: str, **changes: Any) -> Source:
@@ -239,6 +316,8 @@ def source_of(family: str, **changes: Any) -> Source:
         "landing": LandingSpec(prefix="in/"),
         "customers": {"vod.aurora.example": "aurora"},
         "privacy": Privacy(query_allow=("v", "quality")),
+        "log_format": ACCESS.get(family, {}).get("format", ""),
+        "fields": tuple(RT_BASE) if family == "cloudfront_realtime" else (),
         **({"map": ODD_MAP} if family == "json_map" else {}),
     }
     return Source(**{**given, **changes})
@@ -258,7 +337,8 @@ class Parsed:
     def check_accounts(self, data: bytes) -> None:
         """Assert what holds for every file: lines add up, rejects are where they say."""
         t = self.totals
-        physical = data.count(b"\n") + bool(data and not data.endswith(b"\n"))
+        text = data.removeprefix(b"\xef\xbb\xbf")  # a mark and nothing after it is no line
+        physical = text.count(b"\n") + bool(text and not text.endswith(b"\n"))
         assert t.lines == physical
         assert t.lines == t.accepted + t.rejected + t.header + t.blank
         assert t.accepted == len(self.rows)
@@ -292,7 +372,7 @@ class ParseTool:
         known = (family, judged, repr(feed))
         if known not in self._parsers:
             how = JUDGED[family] if judged else FAMILIES[family]
-            self._parsers[known] = Parser(feed, how, PROTECTION)
+            self._parsers[known] = parser_of(feed, how, PROTECTION)
         given = {"not_before": ABSOLUTE_RANGE[0], "not_after": ABSOLUTE_RANGE[1], **constants}
         tables: list[pa.Table] = []
         totals = self._parsers[known].parse(
@@ -327,6 +407,8 @@ class Lines:
 
     @staticmethod
     def header(family: str) -> bytes:
+        if COUNTER_BASES.get(family, {}).get("csv"):
+            return csv_line(COUNTER_BASES[family]["base"]) + b"\n"
         if family != "cloudfront_v1":
             return b""
         return f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode()
@@ -335,14 +417,25 @@ class Lines:
     def line(
         family: str, changes: Mapping[str, Any] | None = None, drop: Sequence[str] = ()
     ) -> bytes:
+        if family in ACCESS:
+            return access_line(family, changes or {})
         values = {**BASES[family], **(changes or {})}
         values = {k: v for k, v in values.items() if k not in drop}
-        if family == "cloudfront_v1":
+        if family in DELIMITED:
             return "\t".join(str(v) for v in values.values()).encode()
+        if COUNTER_BASES.get(family, {}).get("csv"):
+            return csv_line("" if v is None else str(v) for v in values.values())
         return json.dumps(values, separators=(",", ":")).encode()
 
     def numbered(self, family: str, n: int) -> bytes:
-        return self.line(family, {IDS[family]: f"n-{n}"})
+        if family in COUNTER_BASES:
+            return self.line(family, {COUNTER_BASES[family]["numbered"]: f"n-{n}"})
+        if family in ACCESS:
+            return self.line(family, {ACCESS[family]["numbered"]: 7000 + n})
+        if family in MAPPED:
+            return self.line(family, {MAPPED[family]: f"n-{n}"})
+        ids = ("x-edge-request-id", "RayID", "event_id")
+        return self.line(family, {next(i for i in ids if i in BASES[family]): f"n-{n}"})
 
     def file(self, family: str, lines: Sequence[bytes]) -> bytes:
         return self.header(family) + b"".join(line + b"\n" for line in lines)

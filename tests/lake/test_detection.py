@@ -100,3 +100,25 @@ def test_a_source_without_a_format_takes_files_of_any_family(box, make, feed_of)
     assert ledger["in/c.log.gz"].reason.startswith("unknown_format: expected one of")
     rows = box.sql("select parser_version, cdn from {} order by 1", "bronze.cdn_requests")
     assert [cdn for _, cdn in rows] == ["cloudflare", "fastly"]
+
+
+STAMP = b"[16/Nov/2026:10:00:05 +0000]"
+TAIL = b'" 200 14 "-" "A"'
+FIRST = b"192.0.2.7 - - " + STAMP + b' "GET '
+SQUID = b"1794823205.373    250 192.0.2.7 TCP_HIT/200 15 GET http://a/ - HIER_NONE/- -"
+LINES = {
+    "combined": (FIRST + b"/ HTTP/1.1" + TAIL, "nginx"),
+    "a user with a blank": (b"192.0.2.7 - a b " + STAMP + b' "GET / HTTP/1.1' + TAIL, "nginx"),
+    "an escaped quote": (FIRST + b'/\\" HTTP/1.1' + TAIL, "apache"),
+    "a named server": (b"a.example:80 " + FIRST + b"/ HTTP/1.1" + TAIL, "apache"),
+    "an absolute URI": (FIRST + b"http://a/ HTTP/1.1" + TAIL, "varnishncsa"),
+    "Squid": (SQUID, "squid"),
+    "prose": (b"16/Nov/2026 Service Unavailable", None),
+    "a date of another kind": (b'192.0.2.7 - - [2026-11-16 10:00:05] "GET / HTTP/1.1" 200', None),
+}
+
+
+@pytest.mark.parametrize("what", LINES)
+def test_an_access_log_is_told_by_its_lines(what):
+    line, family = LINES[what]
+    assert detect(io.BytesIO(line + b"\n"), "access.log").family == family

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,34 @@ def test_a_fastly_log_with_nested_objects_is_read(parse):
     assert (row["pop"], row["http_version"], row["referer"]) == ("CHI", "HTTP/2", None)
     assert (row["tls_version"], row["content_type"]) == ("TLSv1.3", "application/gzip")
     assert row["user_agent"].startswith("cargo/1.92.0-nightly")
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_log_of_apache_is_read_but_for_its_one_broken_line(judged, parse, feed_of):
+    data = (DATA / "apache/apache_logs").read_bytes()
+    found = parse("apache", data, judged=judged, source=feed_of("apache", log_format=""))
+    found.check_accounts(data)
+    assert found.reasons == {8899: "ragged"}
+    statuses = Counter(r["status"] for r in found.rows)
+    assert statuses.pop(403) + statuses.pop(416) == 4
+    assert statuses == {200: 9125, 304: 445, 404: 213, 301: 164, 206: 45, 500: 3}
+    first = found.rows[0]
+    assert f"{first['event_time']:%Y-%m-%d %H:%M:%S}" == "2015-05-17 10:05:03"
+    assert (first["method"], first["bytes_out_body"], first["bytes_out_total"]) == (
+        "GET", 203023, None,
+    )  # fmt: skip
+    assert all(r["path"].startswith("/") and r["client_ip"] for r in found.rows)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_log_of_nginx_in_another_zone_is_read_whole(judged, parse, feed_of):
+    data = (DATA / "nginx/logfile_shop_access_log.0").read_bytes()
+    found = parse("nginx", data, judged=judged, source=feed_of("nginx", log_format=""))
+    found.check_accounts(data)
+    assert (found.totals.accepted, found.totals.rejected) == (1_000, 0)
+    # +0330: half past three in the morning of Tehran is midnight
+    assert f"{found.rows[0]['event_time']:%Y-%m-%d %H:%M:%S}" == "2019-01-22 00:26:14"
+    assert Counter(r["status"] for r in found.rows) == {
+        200: 938, 404: 24, 302: 20, 301: 11, 304: 7,
+    }  # fmt: skip
+    assert found.rows[0]["path"].startswith("/filter/27|13 \u0645\u06af")
