@@ -35,6 +35,7 @@ CANDIDATES = {
     "weir_raw": "Weir, raw columns",
 }
 BASE = "duckdb"
+_EXAMPLE_SOURCES = Path(__file__).parents[1] / "docs/sources"
 _NOW = datetime(2026, 11, 17, tzinfo=UTC)
 _HEAD_BYTES = 1 << 18
 
@@ -152,6 +153,8 @@ def duckdb(manifest: str, home: str) -> Job:
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
     types = raw_types(layout, _keys(logs))
+    if logs.family == "akamai_structured":  # as the file has them
+        types = {c: types.get(c, "VARCHAR") for c in source.fields}
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
     sql = _base_sql(logs.family, files, layout, types)
     fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
@@ -168,11 +171,12 @@ def duckdb(manifest: str, home: str) -> Job:
 
 def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str]) -> str:
     """Return the read of typed raw columns as one would write it without Weir."""
+    from lake.formats import ndjson
     from lake.formats.template import TemplateLayout
     from lake.formats.templatesql import select_sql
     from lake.reads import quote_identifier, quote_literal
 
-    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in types.items())
+    columns, picked = ndjson.columns_of(types)
     csv = "quote='', escape='', header=false, auto_detect=false, ignore_errors=true, "
     csv += "hive_partitioning=false"
     if isinstance(layout, TemplateLayout):
@@ -189,14 +193,14 @@ def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str])
             f"{shape})) as d from read_csv({files}, delim='\x1f', {csv}, "
             "columns={'line': 'VARCHAR'})) where d is not null"
         )
-    if family in ("cloudfront", "cloudfront_realtime"):
+    if family in ("cloudfront", "cloudfront_realtime", "akamai_structured"):
         return (
             f"from read_csv({files}, delim='\t', {csv}, skip={layout.header_lines}, "
             f"columns={{{columns}}}, nullstr='-')"
         )
     return (
-        f"from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
-        "hive_partitioning=false)"
+        f"select {picked} from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
+        "hive_partitioning=false) raw"
     )
 
 
@@ -229,16 +233,16 @@ def _settings(home: str) -> LakeSettings:
 def source_of(family: str) -> Source:
     """Return the source of a family: packaged, an example, or CloudFront's for its other logs."""
     from benchmarks.harness import PROJECT
-    from benchmarks.logs import OWN
+    from benchmarks.logs import OWN, VENDORS
     from lake.settings import PACKAGED_SOURCES
-    from lake.source import load_source, load_sources
+    from lake.source import load_sources
     from simulator.cloudfront_realtime import FIELDS
 
-    packaged = load_sources(PROJECT / "docs/sources" if family in OWN else PACKAGED_SOURCES)
+    packaged = load_sources(
+        PROJECT / "docs/sources" if family in {**OWN, **VENDORS} else PACKAGED_SOURCES
+    )
     if family in packaged:
         return packaged[family]
-    if family == "fastly":
-        return load_source(PROJECT / "docs/sources/fastly.yaml")
     fields = FIELDS if family == "cloudfront_realtime" else ()
     return packaged["cloudfront"].model_copy(
         update={"name": family, "format": family, "fields": fields}

@@ -18,8 +18,10 @@ import numpy as np
 from isal import igzip
 
 from benchmarks.harness import Job, measure
+from simulator.akamai import AkamaiStructuredWriter, AkamaiWriter
 from simulator.arrays import IntArray
 from simulator.audience import Sessions, make_sessions
+from simulator.azure import AzureWriter
 from simulator.cloudflare import CloudflareWriter
 from simulator.cloudfront import HEADER, CloudFrontWriter
 from simulator.cloudfront_realtime import CloudFrontRealtimeWriter
@@ -28,6 +30,7 @@ from simulator.combined import ApacheWriter, NginxWriter
 from simulator.events import Events, EventWriter, make_events
 from simulator.fastly import FastlyWriter
 from simulator.files import cloudflare_key, cloudfront_key, event_key, own_key
+from simulator.gcp import GcpWriter
 from simulator.malform import KINDS, malform
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
 from simulator.squid import SquidWriter
@@ -42,21 +45,36 @@ OWN = {
     "varnishncsa": VarnishWriter,
     "squid": SquidWriter,
 }
-FAMILIES = (
-    "cloudflare", "cloudfront", "cloudfront_v2", "cloudfront_realtime", "fastly", "rec_events",
-    *OWN,
-)  # fmt: skip
+#: vendors whose sources are examples as well
+VENDORS = {
+    "akamai": AkamaiWriter,
+    "akamai_structured": AkamaiStructuredWriter,
+    "gcp": GcpWriter,
+    "fastly": FastlyWriter,
+    "azure": AzureWriter,
+}
+CLOUDFRONTS = ("cloudfront", "cloudfront_v2", "cloudfront_realtime")
+FAMILIES = ("cloudflare", *CLOUDFRONTS, "rec_events", *VENDORS, *OWN)
 MALFORMED_SHARE = 0.001
 LINES_PER_FILE = 50_000
 # so that 50,000 lines are about what one large zone or distribution logs in five minutes
 _LINES_PER_HOUR = 600_000
 _SHARES = {
     "cloudflare": CLOUDFLARE_SHARE,
-    **dict.fromkeys(("cloudfront", "cloudfront_v2", "cloudfront_realtime"), CLOUDFRONT_SHARE),
-    # the requests that Cloudflare served, as Fastly would have written them
-    "fastly": CLOUDFLARE_SHARE,
+    **dict.fromkeys(CLOUDFRONTS, CLOUDFRONT_SHARE),
+    # what the simulator gives to Cloudflare, in another vendor's words
+    **dict.fromkeys(VENDORS, CLOUDFLARE_SHARE),
     "rec_events": 1 - CLOUDFLARE_SHARE - CLOUDFRONT_SHARE,
     **dict.fromkeys(OWN, CLOUDFLARE_SHARE),
+}
+_AZURE = "insights-logs-frontdooraccesslog/resourceId=/PROFILES"
+#: name of a file of the others, by hour and number
+_KEYS: dict[str, Callable[[datetime, int], str]] = {
+    "akamai": lambda at, n: f"akamai/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
+    "akamai_structured": lambda at, n: f"akamai_structured/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
+    "fastly": lambda at, n: f"fastly/{at:%Y-%m-%dT%H-00-00}.000-{n:020d}.log.gz",
+    "gcp": lambda at, n: f"gcp/requests/{at:%Y/%m/%d/%H}:00:00_{at:%H}:59:59_S{n}.json.gz",
+    "azure": lambda at, n: f"{_AZURE}/P{n}/{at:y=%Y/m=%m/d=%d/h=%H}/m=00/PT1H.json.gz",
 }
 _HOUR_US = 3_600_000_000
 _GZIP_LEVEL = 1
@@ -210,15 +228,18 @@ def _cloudflare(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     return requests, parts, CloudflareWriter(scenario.seed, sessions).lines
 
 
-def _fastly(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
-    """Plan the files of Cloudflare, as Fastly would write and name them."""
-    requests, planned, _ = _cloudflare(scenario, sessions, wanted)
-    parts = []
-    for part in planned:
-        start, _, unique = part.key.rpartition("/")[2].removesuffix(".log.gz").split("_")
-        at = datetime.strptime(start, "%Y%m%dT%H%M%SZ")  # noqa: DTZ007 (a name, not an instant)
-        parts.append(_Part(f"fastly/{at:%Y-%m-%dT%H-%M-%S}.000-{unique:0>20}.log.gz", part.rows))
-    return requests, parts, FastlyWriter(scenario.seed, sessions).lines
+def _hourly(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+    """Plan files of one hour each: Cloudflare's rows as another vendor writes them."""
+    requests = _requests(scenario, sessions, wanted)
+    rows = _first(np.flatnonzero(requests.cdn == CLOUDFLARE), wanted)
+    rows = rows[np.argsort(requests.end_us[rows], kind="stable")]
+    hour = (requests.end_us[rows] - scenario.start_us) // _HOUR_US
+    parts = [
+        _Part(_KEYS[family](_hour(scenario, number), cut), part)
+        for number in np.unique(hour).tolist()
+        for cut, part in enumerate(_cuts(rows[hour == number]))
+    ]
+    return requests, parts, VENDORS[family](scenario.seed, sessions).lines
 
 
 def _own(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
@@ -287,7 +308,7 @@ _PLANS: dict[str, Callable[[Scenario, Sessions, int], _Plan]] = {
     "cloudfront": partial(_cloudfront, CloudFrontWriter),
     "cloudfront_v2": partial(_cloudfront, CloudFrontV2Writer),
     "cloudfront_realtime": partial(_cloudfront, CloudFrontRealtimeWriter),
-    "fastly": _fastly,
+    **{name: partial(_hourly, name) for name in VENDORS},
     "rec_events": _rec_events,
     **{family: partial(_own, family) for family in OWN},
 }

@@ -29,9 +29,10 @@ from lake.formats.base import Family, Judgement, Layout
 from lake.formats.template import LINE
 from lake.inflate import Lines
 from lake.reads import quote_identifier
-from lake.records import LONG, TIME, Record, opt, req
+from lake.records import CDN_REQUESTS, LONG, TIME, Record, opt, req
 from lake.source import Source
 
+_CANONICAL = {c.name for c in CDN_REQUESTS.columns}
 _TYPES: dict[str, IcebergType] = {
     "BIGINT": LongType(),
     "BOOLEAN": BooleanType(),
@@ -127,5 +128,6 @@ class RawColumns(Family):
 
 
 def _plain(name: str) -> str:
-    """Return a column name of letters, digits and underscores."""
-    return re.sub(r"\W+", "_", name).strip("_").lower()
+    """Return a column name of letters, digits and underscores that the parser has no plans for."""
+    plain = re.sub(r"\W+", "_", name).strip("_").lower()
+    return f"{plain}_raw" if plain in _CANONICAL else plain

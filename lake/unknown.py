@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from lake.inflate import Lines
+from lake.jsonpaths import leaves, parents_of, undeclared
 from lake.rejects import shape_of
 
 MAX_NAMES = 50
@@ -31,16 +32,20 @@ def plain_name(name: str) -> str:
 
 
 def unknown_keys(lines: Lines, known: Collection[str]) -> set[str]:
-    """Return keys of NDJSON lines that are not known, of a sample."""
+    """Return keys of NDJSON lines that are not known, of a sample.
+
+    Of objects that known paths lead through, their keys, as paths.
+    """
     found: set[str] = set()
+    parents = parents_of(known)
     for line in sampled(lines):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
-            found.update(record.keys() - set(known))
-    return found
+            found.update(path for path, _ in leaves(record, parents))
+    return undeclared(found, known)
 
 
 def sampled(lines: Lines) -> Iterator[bytes]:

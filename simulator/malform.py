@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, timedelta
 
+from simulator import akamai
 from simulator.cloudfront import FIELDS as STANDARD
 from simulator.cloudfront_realtime import FIELDS as REALTIME
 
@@ -24,23 +27,131 @@ KINDS = (
     "outside_period",
 )
 _GARBAGE = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
-_THREE_YEARS = timedelta(days=1095)
-_THREE_YEARS_S = int(_THREE_YEARS.total_seconds())
-#: feed of tab-separated lines -> where its request id, bytes and user agent are
-_TSV = {
-    "cloudfront": [STANDARD.index(n) for n in ("x-edge-request-id", "sc-bytes", "cs(User-Agent)")],
-    "cloudfront_realtime": [
-        REALTIME.index(n) for n in ("x-edge-request-id", "sc-bytes", "cs-user-agent")
-    ],
+_YEARS = 3
+_SHIFT = timedelta(days=_YEARS * 365)
+_SHIFT_S = int(_SHIFT.total_seconds())
+
+
+def _earlier_by(seconds: int) -> Callable[[bytes], bytes]:
+    """Return what takes a number from a time stamp, quoted or not, and leaves the rest of it."""
+    return lambda value: re.sub(rb"\d+", lambda n: b"%d" % (int(n[0]) - seconds), value, count=1)
+
+
+def _earlier_year(value: bytes) -> bytes:
+    return re.sub(rb"\d{4}", lambda year: b"%d" % (int(year[0]) - _YEARS), value, count=1)
+
+
+def _earlier_date(value: bytes) -> bytes:
+    return (date.fromisoformat(value.decode()) - _SHIFT).isoformat().encode()
+
+
+@dataclass(frozen=True)
+class _Json:
+    """Where an object has what gets broken: a pattern is a key (group 1) and its value (group 2).
+
+    earlier: takes a time three years back. agent: the key of a free text.
+    """
+
+    row_id: re.Pattern[bytes]
+    time: re.Pattern[bytes]
+    number: re.Pattern[bytes]
+    agent: bytes
+    earlier: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of a line of columns get broken."""
+
+    row_id: int
+    time: int
+    number: int
+    agent: int
+    earlier: Callable[[bytes], bytes]
+    id_tail: bytes = b""
+    id_digits: int = 8
+
+
+_RFC_3339 = rb':)("[^"]*")'
+_JSON = {
+    "cloudflare": _Json(
+        # only the row's own id: ParentRayID ends in the same letters but not in the same key
+        re.compile(rb'("RayID":")([0-9a-f]{16})'),
+        re.compile(rb'("Edge(?:Start|End)Timestamp":)(\d+)'),
+        re.compile(rb'("EdgeResponseBytes":)(\d+)'),
+        b'"ClientRequestUserAgent":"',
+        _earlier_by(_SHIFT_S * 1_000_000_000),
+    ),
+    "akamai": _Json(
+        re.compile(rb'("reqId":")([0-9a-f]{1,8})'),
+        re.compile(rb'("reqTimeSec":)("[0-9.]+")'),
+        re.compile(rb'("bytes":)("\d+")'),
+        b'"UA":"',
+        _earlier_by(_SHIFT_S),
+    ),
+    "fastly": _Json(
+        re.compile(rb'("request_id":")([0-9a-f]{16})'),
+        re.compile(rb'("time_start"' + _RFC_3339),
+        re.compile(rb'("status":)("\d+")'),
+        b'"request_user_agent":"',
+        _earlier_year,
+    ),
+    "gcp": _Json(
+        re.compile(rb'("insertId":")([0-9a-f]{16})'),
+        re.compile(rb'("timestamp"' + _RFC_3339),
+        re.compile(rb'("requestSize":)("\d+")'),
+        b'"userAgent":"',
+        _earlier_year,
+    ),
+    "azure": _Json(
+        re.compile(rb'("trackingReference":"0)([0-9a-f]{32})'),
+        re.compile(rb'("time"' + _RFC_3339),
+        re.compile(rb'("responseBytes":)("\d+")'),
+        b'"userAgent":"',
+        _earlier_year,
+    ),
+    "cloudfront_v2": _Json(
+        re.compile(rb'("x-edge-request-id":")([^"]*)'),
+        re.compile(rb'("timestamp\(ms\)":)("\d+")'),
+        re.compile(rb'("sc-bytes":)("\d+")'),
+        b'"cs(User-Agent)":"',
+        _earlier_by(_SHIFT_S * 1_000),
+    ),
+    "rec_events": _Json(
+        re.compile(rb'("event_id":")([0-9a-f]{32})'),
+        re.compile(rb'("event_ts_ms":)(\d+)'),
+        re.compile(rb'("item_duration_ms":)(\d+)'),
+        b'"device":"',
+        _earlier_by(_SHIFT_S * 1_000),
+    ),
 }
-_STAMP_MS = re.compile(rb'("timestamp\(ms\)":)"(\d+)"')
-_REQUEST_ID = re.compile(rb'("x-edge-request-id":")[^"]*')
-_EDGE_TIME = re.compile(rb'("Edge(?:Start|End)Timestamp":)(\d+)')
-_EVENT_TIME = re.compile(rb'("event_ts_ms":)(\d+)')
-_RAY = re.compile(rb'("RayID":")[0-9a-f]{16}')
-_FASTLY_TIME = re.compile(rb'("time_start":")(\d{4})[^"]*')
-_FASTLY_ID = re.compile(rb'("request_id":")[0-9a-f]{16}')
-_EVENT_ID = re.compile(rb'("event_id":")[0-9a-f]{32}')
+_COLUMNS = {
+    "cloudfront": _Columns(
+        STANDARD.index("x-edge-request-id"),
+        STANDARD.index("date"),
+        STANDARD.index("sc-bytes"),
+        STANDARD.index("cs(User-Agent)"),
+        _earlier_date,
+        b"==",
+        54,
+    ),
+    "cloudfront_realtime": _Columns(
+        REALTIME.index("x-edge-request-id"),
+        REALTIME.index("timestamp"),
+        REALTIME.index("sc-bytes"),
+        REALTIME.index("cs-user-agent"),
+        _earlier_by(_SHIFT_S),
+        b"==",
+        54,
+    ),
+    "akamai_structured": _Columns(
+        akamai.FIELDS.index("reqId"),
+        akamai.FIELDS.index("reqTimeSec"),
+        akamai.FIELDS.index("bytes"),
+        akamai.FIELDS.index("UA"),
+        _earlier_by(_SHIFT_S),
+    ),
+}
 #: access logs: what a line says is its identity, so that a broken line is another one
 _ACCESS = ("nginx", "apache", "varnishncsa", "squid")
 _ACCESS_STATUS = re.compile(rb'(" |[A-Z]/)\d{3} ')
@@ -55,98 +166,63 @@ def malform(feed: str, kind: str, line: bytes, salt: str) -> bytes:
     if feed in _ACCESS:
         return _malform_access(kind, line)
     fresh = with_fresh_id(feed, line, salt)
-    if feed in _TSV:
-        return _malform_tsv(feed, kind, fresh)
+    if feed in _COLUMNS:
+        return _malform_columns(_COLUMNS[feed], kind, fresh)
     if kind == "ragged":
         return fresh + with_fresh_id(feed, line, f"{salt}+")
-    return _malform_fastly(kind, fresh) if feed == "fastly" else _malform_json(feed, kind, fresh)
+    return _malform_json(_JSON[feed], kind, fresh)
 
 
 def with_fresh_id(feed: str, line: bytes, salt: str) -> bytes:
     """Replace the row id of a good line by one that no other line has."""
     digest = hashlib.sha256(salt.encode()).hexdigest().encode()
-    if feed in _TSV:
+    if feed in _COLUMNS:
+        where = _COLUMNS[feed]
         columns = line.split(b"\t")
-        columns[_TSV[feed][0]] = digest[:54] + b"=="
+        columns[where.row_id] = digest[: where.id_digits] + where.id_tail
         return b"\t".join(columns)
-    if feed == "cloudfront_v2":
-        return _REQUEST_ID.sub(rb"\g<1>" + digest[:54] + b"==", line, count=1)
-    if feed == "cloudflare":
-        # Only the row's own id: ParentRayID ends in the same letters but not in the same key.
-        return _RAY.sub(rb"\g<1>" + digest[:16], line, count=1)
-    if feed == "fastly":
-        return _FASTLY_ID.sub(rb"\g<1>" + digest[:16], line, count=1)
-    return _EVENT_ID.sub(rb"\g<1>" + digest[:32], line, count=1)
+    return _JSON[feed].row_id.sub(lambda at: at[1] + digest[: len(at[2])], line, count=1)
 
 
 def break_type(feed: str, line: bytes) -> bytes:
     """Put letters where the feed has a number, and leave the row id as it is."""
-    if feed in _TSV:
-        return _malform_tsv(feed, "wrong_type", line)
-    return _malform_json(feed, "wrong_type", line)
+    if feed in _COLUMNS:
+        return _malform_columns(_COLUMNS[feed], "wrong_type", line)
+    return _malform_json(_JSON[feed], "wrong_type", line)
 
 
-def _malform_tsv(feed: str, kind: str, line: bytes) -> bytes:
-    """Break a tab-separated CloudFront line."""
-    _, sent, agent = _TSV[feed]
+def _malform_columns(where: _Columns, kind: str, line: bytes) -> bytes:
+    """Break a line of columns."""
     columns = line.split(b"\t")
     if kind == "truncated_line":
         return b"\t".join(columns[:11])[:-3]
     if kind == "ragged":
         return line + b"\t-\t-"
     if kind == "bad_utf8":
-        columns[agent] += b"\xff"
+        columns[where.agent] += b"\xff"
     elif kind == "wrong_type":
-        columns[sent] = b"abc"
+        columns[where.number] = b"abc"
     elif kind == "bad_time":
-        columns[0] = b"2026-13-45"
-    elif kind == "outside_period" and feed == "cloudfront_realtime":
-        columns[0] = f"{float(columns[0]) - _THREE_YEARS_S:.3f}".encode()
+        columns[where.time] = b"2026-13-45"
     elif kind == "outside_period":
-        earlier = date.fromisoformat(columns[0].decode()) - _THREE_YEARS
-        columns[0] = earlier.isoformat().encode()
+        columns[where.time] = where.earlier(columns[where.time])
     else:
         raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
     return b"\t".join(columns)
 
 
-def _malform_fastly(kind: str, line: bytes) -> bytes:
-    """Break a Fastly line, whose values are all text."""
-    if kind == "truncated_line":
-        return line[: len(line) * 3 // 5]
-    if kind == "bad_utf8":
-        marker = b'"request_user_agent":"'
-        return line.replace(marker, marker + b"\xff", 1)
-    if kind == "wrong_type":
-        return re.sub(rb'("status":")\d+', rb"\g<1>abc", line, count=1)
-    if kind == "bad_time":
-        return _FASTLY_TIME.sub(rb"\g<1>yesterday", line)
-    if kind == "outside_period":
-        return _FASTLY_TIME.sub(
-            lambda found: found[0].replace(found[2], b"%d" % (int(found[2]) - 3), 1), line
-        )
-    raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
-
-
-def _malform_json(feed: str, kind: str, line: bytes) -> bytes:
+def _malform_json(where: _Json, kind: str, line: bytes) -> bytes:
     """Break a JSON line."""
-    if feed == "cloudfront_v2":
-        return _malform_v2(kind, line)
-    is_event = feed == "rec_events"
-    time = _EVENT_TIME if is_event else _EDGE_TIME
     if kind == "truncated_line":
         return line[: len(line) * 3 // 5]
     if kind == "bad_utf8":
-        marker = b'"device":"' if is_event else b'"ClientRequestUserAgent":"'
-        return line.replace(marker, marker + b"\xff", 1)
+        return line.replace(where.agent, where.agent + b"\xff", 1)
     if kind == "wrong_type":
-        field = b"item_duration_ms" if is_event else b"EdgeResponseBytes"
-        return re.sub(rb'("%s":)\d+' % field, rb'\g<1>"abc"', line, count=1)
+        return where.number.sub(rb'\g<1>"abc"', line, count=1)
     if kind == "bad_time":
-        return time.sub(rb'\g<1>"yesterday"', line)
+        return where.time.sub(rb'\g<1>"yesterday"', line)
     if kind == "outside_period":
-        shift = _THREE_YEARS_S * (1_000 if is_event else 1_000_000_000)
-        return time.sub(lambda found: found[1] + str(int(found[2]) - shift).encode(), line)
+        return where.time.sub(lambda found: found[1] + where.earlier(found[2]), line)
     raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
 
 
@@ -172,20 +248,4 @@ def _malform_access(kind: str, line: bytes) -> bytes:
 def _three_years_before(found: re.Match[bytes]) -> bytes:
     if found[0].startswith(b"["):
         return _YEAR.sub(lambda year: b"%d" % (int(year[1]) - 3), found[0])
-    return b"%.3f" % (float(found[0]) - _THREE_YEARS_S)
-
-
-def _malform_v2(kind: str, line: bytes) -> bytes:
-    """Break a line of CloudFront's JSON, whose values are all text."""
-    if kind == "truncated_line":
-        return line[: len(line) * 3 // 5]
-    if kind == "bad_utf8":
-        return line.replace(b'"cs(User-Agent)":"', b'"cs(User-Agent)":"\xff', 1)
-    if kind == "wrong_type":
-        return re.sub(rb'("sc-bytes":)"\d+"', rb'\g<1>"abc"', line, count=1)
-    if kind == "bad_time":
-        return _STAMP_MS.sub(rb'\g<1>"yesterday"', line)
-    if kind == "outside_period":
-        shift = _THREE_YEARS_S * 1_000
-        return _STAMP_MS.sub(lambda f: f[1] + f'"{int(f[2]) - shift}"'.encode(), line)
-    raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+    return b"%.3f" % (float(found[0]) - _SHIFT_S)

@@ -54,12 +54,14 @@ REJECTED_LINES = "select distinct line from reject_errors order by line"
 
 
 def overflowing(
-    lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]
+    lines: Lines,
+    layout: Layout,
+    numbers: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
     """Return accepted lines with too many columns.
 
     DuckDB 2.0 rejects a line with too many columns only while one of those beyond the last holds
-    a value; where they are all the null string it drops them. Counting tabs over the chunk is
+    a value; where they are all the null string it drops them. Counting separators over the chunk is
     cheap, and only a surplus makes it worth counting them line by line.
     """
     tabs = len(layout.columns) - 1
@@ -72,8 +74,11 @@ def overflowing(
     return surplus
 
 
-def judge(line: bytes, layout: Layout) -> Judgement:
-    """Judge one line; a delimiter at its end is forgiven, as real files have it."""
+def judge(line: bytes, layout: Layout, *, has_header: bool = True) -> Judgement:
+    """Judge one line; a delimiter at its end is forgiven, as real files have it.
+
+    has_header: whether `#` begins a line of the header.
+    """
     stripped = line.rstrip(b"\r\n")
     if not stripped.strip():
         return Skip.BLANK
@@ -81,7 +86,7 @@ def judge(line: bytes, layout: Layout) -> Judgement:
         return Reject("nul_byte")
     if b"\r" in stripped:
         return Reject("stray_cr")  # several lines of another system's, or half of two
-    if stripped.startswith(b"#"):
+    if has_header and stripped.startswith(b"#"):
         return Skip.HEADER
     try:
         text = stripped.decode("utf-8")

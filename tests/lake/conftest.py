@@ -42,6 +42,11 @@ from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sourc
 from lake.totals import ParseTotals
 from lake.versions import Partition, hour_versions
 
+#: families whose base line is a file: id names a line; separator joins values, else an object
+FEED_BASES: dict[str, Any] = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted((Path(__file__).parent / "bases").glob("*.yaml"))
+}
 COUNTER_BASES: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parent / "counter_bases.yaml").read_text()
 )
@@ -161,96 +166,6 @@ REC_BASE: dict[str, Any] = {
 }
 
 
-FASTLY_BASE: dict[str, Any] = {
-    "service_id": "7i6HN3TK9wS159v2gPAZ8A",
-    "time_start": "2026-11-16T10:00:05.123456Z",
-    "time_end": "2026-11-16T10:00:05.373456Z",
-    "time_elapsed": "250000",
-    "time_to_first_byte": "0.012",
-    "is_edge": "true",
-    "client_ip": "192.0.2.77",
-    "request": "GET",
-    "protocol": "HTTP/2",
-    "host": "vod.aurora.example",
-    "url": "/dash/a/seg1.m4s?v=1&token=s3cret",
-    "is_tls": "true",
-    "tls_client_protocol": "TLSv1.3",
-    "tls_client_cipher": "TLS_AES_128_GCM_SHA256",
-    "request_referer": "https://play.example/watch?token=s3cret",
-    "request_user_agent": "Mozilla/5.0 (X11)",
-    "status": "200",
-    "content_type": "video/iso.segment",
-    "cache_status": "HIT-CLUSTER",
-    "geo_datacenter": "FRA",
-    "geo_country_code": "DE",
-    "req_header_size": "100",
-    "req_body_size": "20",
-    "resp_header_size": "100",
-    "resp_body_size": "1400",
-}
-NGINX_BASE: dict[str, Any] = {
-    "time_iso8601": "2026-11-16T11:00:05+01:00",
-    "remote_addr": "192.0.2.77",
-    "host": "vod.aurora.example",
-    "request": "GET /dash/a/seg1.m4s?v=1&token=s3cret HTTP/2.0",
-    "status": 200,
-    "bytes_sent": 1500,
-    "body_bytes_sent": 1400,
-    "request_length": 120,
-    "request_time": 0.25,
-    "upstream_response_time": "0.100, 0.040 : 0.030",
-    "upstream_cache_status": "HIT",
-    "http_referer": "https://play.example/watch?token=s3cret",
-    "http_user_agent": "Mozilla/5.0 (X11)",
-    "request_id": "r-1",
-}
-APACHE_BASE: dict[str, Any] = {
-    "time": "[16/Nov/2026:11:00:05 +0100]",
-    "remoteIP": "192.0.2.77",
-    "host": "vod.aurora.example",
-    "request": "/dash/a/seg1.m4s",
-    "query": "?v=1&token=s3cret",
-    "method": "GET",
-    "status": "200",
-    "bytes": "1400",
-    "duration_us": "250000",
-    "userAgent": "Mozilla/5.0 (X11)",
-    "referer": "https://play.example/watch?token=s3cret",
-}
-#: a vendor nobody knows: kilobytes, minutes, a zone of its own, an end for a stamp
-ODD_BASE: dict[str, Any] = {
-    "id": "r-1",
-    "when": {"done": "16.11.2026 15:30:05"},
-    "took": {"all": "0.5", "first.byte": 0.0002},
-    "who": {"addr": "192.0.2.77", "agent": "Mozilla/5.0 (X11)"},
-    "what": "https://VOD.aurora.example:8443/dash/a/seg1.m4s?v=1&token=s3cret",
-    "code": 200,
-    "kilobytes": {"head": 0.1, "body": 1.4},
-    "cache": "warm",
-    "relay": "no",
-    "note": "kept",
-}
-ODD_MAP: dict[str, Any] = {
-    "event_time": {
-        "from": "when.done",
-        "format": "%d.%m.%Y %H:%M:%S",
-        "zone": "Asia/Tehran",
-        "stamp": "end",
-    },
-    "duration_ms": {"from": "took.all", "unit": "min"},
-    "ttfb_ms": {"from": 'took."first.byte"', "unit": "min"},
-    "status": "code",
-    "bytes_out_total": {"sum": ["kilobytes.head", "kilobytes.body"], "unit": "kB"},
-    "bytes_out_body": {"from": "kilobytes.body", "unit": "kB"},
-    "client_ip": "who.addr",
-    "user_agent": "who.agent",
-    "url": "what",
-    "request_id": "id",
-    "cache_status": {"from": "cache", "values": {"warm": "HIT", "cold": "MISS"}},
-    "is_viewer": {"from": "relay", "values": {"no": True, "yes": False}},
-    "method": {"const": "GET"},
-    "extra": ["note"],
-}
 #: base lines of access logs, by family
 ACCESS: dict[str, dict[str, Any]] = yaml.safe_load(
     Path(__file__).with_name("access_lines.yaml").read_text()
@@ -279,25 +194,6 @@ JUDGED: dict[str, Family] = {
     **{name: judged(family) for name, family in FAMILIES.items()},
     **{family.name: family for family in COUNTER_FAMILIES},
 }
-#: what a line of each family is made of
-BASES: dict[str, dict[str, Any]] = {
-    "cloudfront_v1": CF_BASE,
-    "cloudfront_v2": CF2_BASE,
-    "cloudfront_realtime": RT_BASE,
-    "cloudflare_logpush": CFL_BASE,
-    "fastly": FASTLY_BASE,
-    "nginx_json": NGINX_BASE,
-    "apache_json": APACHE_BASE,
-    "json_map": ODD_BASE,
-    "rec_events": REC_BASE,
-    **{name: found["base"] for name, found in COUNTER_BASES.items()},
-}
-#: families of a field map: the field that names a line
-MAPPED = {
-    "fastly": "request_id", "nginx_json": "request_id", "apache_json": "request_id",
-    "json_map": "id",
-}  # fmt: skip
-DELIMITED = ("cloudfront_v1", "cloudfront_realtime")
 
 
 def csv_line(cells: Iterable[str]) -> bytes:
@@ -305,6 +201,75 @@ def csv_line(cells: Iterable[str]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(cells)
     return text.getvalue().encode()
+
+
+@dataclass(frozen=True)
+class Base:
+    """The line that cases of a family change: a file in bases/, or what is above."""
+
+    values: Mapping[str, Any]
+    #: path of the field that names a line
+    id: str
+    #: of columns; an object where it is None
+    separator: str | None = None
+    header: bytes = b""
+
+
+BASES = {
+    "cloudfront_v1": Base(
+        CF_BASE,
+        "x-edge-request-id",
+        "\t",
+        f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode(),
+    ),
+    "cloudflare_logpush": Base(CFL_BASE, "RayID"),
+    "cloudfront_v2": Base(CF2_BASE, "x-edge-request-id"),
+    "cloudfront_realtime": Base(RT_BASE, "x-edge-request-id", "\t"),
+    "rec_events": Base(REC_BASE, "event_id"),
+    **{name: Base(found["base"], found["numbered"]) for name, found in COUNTER_BASES.items()},
+    **{
+        path.stem: Base(**yaml.safe_load(path.read_text()))
+        for path in sorted((Path(__file__).parent / "bases").glob("*.yaml"))
+    },
+}
+
+
+def changed(values: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return values with another one at a path of keys joined by `/`."""
+    key, _, rest = path.partition("/")
+    return {**values, key: changed(values.get(key) or {}, rest, value) if rest else value}
+
+
+def without(values: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return values without what is at a path."""
+    key, _, rest = path.partition("/")
+    if rest:
+        return {**values, key: without(values[key], rest)}
+    return {k: v for k, v in values.items() if k != key}
+
+
+#: the map of a vendor nobody knows: kilobytes, minutes, a zone of its own, an end for a stamp
+ODD_MAP: dict[str, Any] = {
+    "event_time": {
+        "from": "when.done",
+        "format": "%d.%m.%Y %H:%M:%S",
+        "zone": "Asia/Tehran",
+        "stamp": "end",
+    },
+    "duration_ms": {"from": "took.all", "unit": "min"},
+    "ttfb_ms": {"from": 'took."first.byte"', "unit": "min"},
+    "status": "code",
+    "bytes_out_total": {"sum": ["kilobytes.head", "kilobytes.body"], "unit": "kB"},
+    "bytes_out_body": {"from": "kilobytes.body", "unit": "kB"},
+    "client_ip": "who.addr",
+    "user_agent": "who.agent",
+    "url": "what",
+    "request_id": "id",
+    "cache_status": {"from": "cache", "values": {"warm": "HIT", "cold": "MISS"}},
+    "is_viewer": {"from": "relay", "values": {"no": True, "yes": False}},
+    "method": {"const": "GET"},
+    "extra": ["note"],
+}
 
 
 def source_of(family: str, **changes: Any) -> Source:
@@ -320,6 +285,8 @@ def source_of(family: str, **changes: Any) -> Source:
         "fields": tuple(RT_BASE) if family == "cloudfront_realtime" else (),
         **({"map": ODD_MAP} if family == "json_map" else {}),
     }
+    if family == "akamai_ds2_structured":  # the only one whose file never says its columns
+        given["fields"] = tuple(BASES[family].values)
     return Source(**{**given, **changes})
 
 
@@ -409,9 +376,7 @@ class Lines:
     def header(family: str) -> bytes:
         if COUNTER_BASES.get(family, {}).get("csv"):
             return csv_line(COUNTER_BASES[family]["base"]) + b"\n"
-        if family != "cloudfront_v1":
-            return b""
-        return f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode()
+        return BASES[family].header if family in BASES else b""
 
     @staticmethod
     def line(
@@ -419,23 +384,22 @@ class Lines:
     ) -> bytes:
         if family in ACCESS:
             return access_line(family, changes or {})
-        values = {**BASES[family], **(changes or {})}
-        values = {k: v for k, v in values.items() if k not in drop}
-        if family in DELIMITED:
-            return "\t".join(str(v) for v in values.values()).encode()
+        base = BASES[family]
+        values = dict(base.values)
+        for path, value in (changes or {}).items():
+            values = changed(values, path, value)
+        for path in drop:
+            values = without(values, path)
+        if base.separator is not None:
+            return base.separator.join(str(v) for v in values.values()).encode()
         if COUNTER_BASES.get(family, {}).get("csv"):
             return csv_line("" if v is None else str(v) for v in values.values())
         return json.dumps(values, separators=(",", ":")).encode()
 
     def numbered(self, family: str, n: int) -> bytes:
-        if family in COUNTER_BASES:
-            return self.line(family, {COUNTER_BASES[family]["numbered"]: f"n-{n}"})
         if family in ACCESS:
             return self.line(family, {ACCESS[family]["numbered"]: 7000 + n})
-        if family in MAPPED:
-            return self.line(family, {MAPPED[family]: f"n-{n}"})
-        ids = ("x-edge-request-id", "RayID", "event_id")
-        return self.line(family, {next(i for i in ids if i in BASES[family]): f"n-{n}"})
+        return self.line(family, {BASES[family].id: f"n-{n}"})
 
     def file(self, family: str, lines: Sequence[bytes]) -> bytes:
         return self.header(family) + b"".join(line + b"\n" for line in lines)

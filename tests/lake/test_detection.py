@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.formats import FAMILIES, JsonMap
+from lake.formats import COUNTER_FAMILIES, FAMILIES, FEED_FAMILIES, JsonMap
 from lake.formats.base import Look
 from lake.formats.detection import detect, detect_head, family_for
 from lake.records import CDN_REQUESTS
@@ -122,3 +122,24 @@ LINES = {
 def test_an_access_log_is_told_by_its_lines(what):
     line, family = LINES[what]
     assert detect(io.BytesIO(line + b"\n"), "access.log").family == family
+
+
+#: what writes the same lines as another, or says nothing of its columns, and must be declared
+ALIKE = {
+    "apache": "nginx", "ats_squid": "squid", "akamai_ds2_structured": None,
+    "cloudfront_realtime": None, "json_map": None,
+}  # fmt: skip
+
+
+#: what nobody meets without knowing what it is
+DECLARED = (*COUNTER_FAMILIES, *FEED_FAMILIES)
+
+
+@pytest.mark.parametrize("family", [n for n, f in FAMILIES.items() if f not in DECLARED])
+def test_a_line_of_each_family_is_detected(family, make):
+    data = make.file(family, [make.line(family)])
+    assert detect(io.BytesIO(data), "access.log").family == ALIKE.get(family, family)
+
+
+def test_json_that_no_family_writes_is_not_guessed():
+    assert detect(io.BytesIO(b'{"time": "now", "status": 200}\n'), "file.log").family is None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from lake.formats import FAMILIES
+from lake.formats import FAMILIES, FEED_FAMILIES
+from lake.records import CDN_REQUESTS
+from lake.settings import PACKAGED_SOURCES
 from lake.source import SourceError, load_source, load_sources
 
 FOLDER = Path(__file__).parents[2] / "docs/sources"
@@ -19,7 +22,7 @@ def test_an_example_source_is_complete(name):
     assert feed.name == name
     assert feed.period is not None
     assert feed.cadence is not None
-    assert feed.customers or feed.format == "rec_events"  # events name their customer
+    assert feed.customers or FAMILIES[feed.format].record is not CDN_REQUESTS
     FAMILIES[feed.format].check(feed)
 
 
@@ -28,6 +31,40 @@ def test_the_name_of_a_rotated_file_says_server_and_hour(name):
     facts = SOURCES[name].name_facts(f"{name}/fra-edge-1/access-2026111610.log.gz")
     assert facts.producer == "fra-edge-1"
     assert f"{facts.period_start:%Y-%m-%d %H}" == "2026-11-16 10"
+
+
+AZURE = "insights-logs-frontdooraccesslog/resourceId=/SUBSCRIPTIONS/S/PROVIDERS/X/PROFILES/P1"
+NAMES = [
+    ("akamai", "akamai/2026/11/16/10/ak-12345-1794823205-ds.gz", None),
+    ("akamai_structured", "akamai_structured/2026/11/16/10/ak-12345-1794823205-ds.gz", None),
+    ("gcp", "gcp/requests/2026/11/16/10:00:00_10:59:59_S0.json", None),
+    ("gcp", "gcp/requests/2026/11/16/10:00:00_10:59:59_A1.json", None),
+    ("azure", f"{AZURE}/y=2026/m=11/d=16/h=10/m=00/PT1H.json", "P1"),
+]
+
+
+@pytest.mark.parametrize("name", [f.name for f in FEED_FAMILIES])
+def test_the_name_of_a_feeds_file_says_hour_and_producer(name):
+    end = "log" if name == "cmcd_events" else "ndjson"
+    facts = SOURCES[name].name_facts(f"{name}/dt=2026-11-16/hour=10/eu-1-900.{end}.gz")
+    assert facts.producer == "eu-1"
+    assert f"{facts.period_start:%Y-%m-%d %H}" == "2026-11-16 10"
+
+
+def test_example_and_packaged_sources_go_together():
+    packaged = load_sources(PACKAGED_SOURCES)
+    assert not set(SOURCES) & set(packaged)
+    prefixes = [s.landing.prefix for s in (*SOURCES.values(), *packaged.values())]
+    assert len(prefixes) == len(set(prefixes))
+
+
+@pytest.mark.parametrize(("name", "key", "producer"), NAMES)
+def test_an_example_reads_period_and_producer_out_of_a_key(name, key, producer):
+    source = SOURCES[name]
+    assert key.startswith(source.landing.prefix)
+    facts = source.name_facts(key)
+    assert facts.period_start == datetime.fromisoformat("2026-11-16T10:00:00+00:00")
+    assert facts.producer == producer
 
 
 BROKEN = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,54 @@ def test_a_fastly_log_with_nested_objects_is_read(parse):
     assert (row["pop"], row["http_version"], row["referer"]) == ("CHI", "HTTP/2", None)
     assert (row["tls_version"], row["content_type"]) == ("TLSv1.3", "application/gzip")
     assert row["user_agent"].startswith("cargo/1.92.0-nightly")
+
+
+def test_an_akamai_stream_is_read_with_its_duplicates_and_aborts(parse):
+    data = (DATA / "akamai/akamai_ds2_video.shared.ndjson").read_bytes()
+    found = parse("akamai_ds2", data)
+    found.check_accounts(data)
+    rows = found.rows
+    assert (found.totals.accepted, found.totals.rejected) == (329, 0)
+    assert found.totals.unknown_fields == set()
+    # exact duplicates share their key, and nothing else does
+    assert len({r["row_key"] for r in rows}) == len(set(data.splitlines())) == 129
+    assert Counter(r["client_aborted"] for r in rows) == {True: 252, False: 77}
+    assert Counter(r["cache_status"] for r in rows) == {"HIT": 189, "MISS": 140}
+    assert {r["status"] for r in rows} == {206}
+    assert {r["client_ip"].rsplit(".", 1)[1] for r in rows} == {"0"}
+    assert {r["query_raw"] for r in rows} == {None}
+
+
+def test_akamai_rows_have_the_documented_values(parse):
+    data = (DATA / "akamai/akamai_ds2_video.shared.ndjson").read_bytes()
+    first, second = parse("akamai_ds2", data).rows[:2]
+    start = datetime(2024, 6, 21, 3, 18, 19, 742_000, tzinfo=UTC)
+    wanted = {
+        "event_time": start,
+        "event_time_precision": "start_ms",
+        "end_time": start + timedelta(milliseconds=5 + 12 + 11_687),
+        "request_id": "246b7966",
+        "country": "ID",
+        "host": "upos-bstar1-mirrorakam.akamaized.net",
+        "path": "/iupxcodeboss/6s/eq/m210901a2306abrtohyzga2el4sfeq6s-1-211220110000.m4s",
+        "bytes_out_body": 2_874_788,
+        "bytes_out_network": 3_046_075,
+        "ttfb_ms": 12.0,
+        "duration_ms": 11_704.0,
+        "cache_status": "HIT",
+        "client_aborted": True,
+        "error_detail": "ERR_CLIENT_ABORT|general",
+        "range_start": 13_903_735,
+        "range_end": 39_164_062,
+        "user_agent": "Bilibili Freedoooooom/MarkII",
+        "scheme": "http",
+        "tls_version": None,
+        "is_viewer": True,
+        "object_type": "segment",
+    }
+    assert {k: first[k] for k in wanted} == wanted
+    assert (second["cache_status"], second["client_aborted"]) == ("MISS", False)
+    assert (second["bytes_out_body"], second["duration_ms"]) == (5_456_223, 11_962.0)
 
 
 @pytest.mark.parametrize("judged", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def test_an_error_names_file_line_field_and_remedy(case, tmp_path):
     path.write_text(case["text"])
     with pytest.raises(SourceError) as found:
         load_sources(tmp_path)
-    assert str(found.value) == case["says"].removesuffix("\n")
+    said = case["says"].removesuffix("\n")
+    assert re.fullmatch(".+".join(map(re.escape, said.split("..."))), str(found.value)), found.value
 
 
 def test_every_place_of_a_broken_file_is_a_line_of_it():
@@ -91,7 +93,7 @@ def test_the_schema_knows_what_the_loader_knows():
 
 
 def test_an_unknown_format_is_named_with_those_that_are_known():
-    with pytest.raises(KeyError, match=r"'gopher' is not known; expected one of .*apache"):
+    with pytest.raises(KeyError, match=r"'gopher' is not known; expected one of .*cloudfront_v1"):
         family_of("gopher")
 
 
