@@ -1,0 +1,58 @@
+{{ config(tags=['delivery'], hour_column='hour') }}
+
+with slots as (
+
+    select slot_start, cdn, pop, {{ whole_sum('bytes') }} as bytes
+    from {{ ref('int_cdn__traffic_5m') }}
+    group by 1, 2, 3
+
+),
+
+hours as (
+
+    select
+        {{ slot_start('slot_start', 3600) }} as hour,
+        cdn,
+        pop,
+        {{ whole_sum('bytes') }} as egress_bytes,
+        cast(max(bytes) as bigint) as peak_slot_bytes
+    from slots
+    group by 1, 2, 3
+
+),
+
+in_force as (
+
+    -- Several links of one edge location add up.
+    select hours.hour, hours.cdn, hours.pop, {{ whole_sum('capacities.capacity_bps') }} as capacity_bps
+    from hours
+    inner join {{ source('contracts', 'capacities') }} as capacities
+        on hours.cdn = capacities.cdn
+        and hours.pop = capacities.pop
+        and hours.hour >= capacities.valid_from
+        and (hours.hour < capacities.valid_to or capacities.valid_to is null)
+    group by 1, 2, 3
+
+),
+
+joined as (
+
+    select
+        hours.hour,
+        hours.cdn,
+        hours.pop,
+        hours.egress_bytes,
+        hours.peak_slot_bytes,
+        cast(hours.peak_slot_bytes as double) * 8 / 300 as peak_bps,
+        in_force.capacity_bps,
+        {{ ratio('hours.peak_slot_bytes * 8 / 300.0', 'in_force.capacity_bps') }} as peak_utilisation,
+        in_force.capacity_bps - cast(hours.peak_slot_bytes as double) * 8 / 300 as headroom_bps
+    from hours
+    left join in_force
+        on hours.hour = in_force.hour
+        and hours.cdn = in_force.cdn
+        and hours.pop = in_force.pop
+
+)
+
+select * from joined
