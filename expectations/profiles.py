@@ -362,8 +362,7 @@ _BILLING = (
     ),
 )
 _HOUR_PARTS: dict[Family, tuple[Part, ...]] = {
-    "delivery": (_TRAFFIC, _QOS, _BUCKETS, _TRAFFIC_AGAINST_QOS, _BUCKETS_AGAINST_QOS,
-                 *HOURS),
+    "delivery": (_TRAFFIC, _QOS, _BUCKETS, _TRAFFIC_AGAINST_QOS, _BUCKETS_AGAINST_QOS, *HOURS),
     "engagement": (_ENGAGEMENT,),
 }
 MART_TABLES: dict[str, tuple[str, ...]] = {

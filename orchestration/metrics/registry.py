@@ -192,9 +192,7 @@ def load_registry(folder: Path = FOLDER) -> Registry:
         _add(path, dimensions, {n: Dimension(n, **d) for n, d in data["dimensions"].items()})
         own = {n: _metric(path, n, d, data["owner"]) for n, d in data["metrics"].items()}
         sums = {
-            n: _sum(measures[n], data["owner"])
-            for n in data["measures"]
-            if measures[n].is_metric
+            n: _sum(measures[n], data["owner"]) for n in data["measures"] if measures[n].is_metric
         }
         _add(path, metrics, sums)
         _add(path, metrics, own)
@@ -255,7 +253,7 @@ def _metric(path: Path, name: str, data: Mapping[str, Any], owner: str) -> Metri
     kind = data["kind"]
     if kind not in KINDS:
         raise DefinitionError(f"{path}: {name}: kind {kind!r}; expected one of {', '.join(KINDS)}.")
-    roles = ("numerator", "denominator", "amount", "measure")
+    roles = ("numerator", "denominator", "amount", "measure", "count")
     return Metric(
         name,
         kind,

@@ -82,9 +82,7 @@ def _contract(registry: Registry, mart: Mart) -> dict[str, Any]:
                 "description": column.means,
                 "data_type": column.type,
                 **({} if column.is_nullable else {"constraints": _NOT_NULL}),
-                "config": {
-                    "meta": {"unit": column.unit, "definition_version": column.version}
-                },
+                "config": {"meta": {"unit": column.unit, "definition_version": column.version}},
             }
         )
     return {
@@ -126,8 +124,7 @@ def semantic(registry: Registry) -> dict[str, Any]:
             continue
         have = set(mart.measures)
         for metric in registry.metrics.values():
-            terms = list(metric.terms.values())
-            if set(terms) <= have and metric.kind in ("sum", "ratio", "complement"):
+            if set(metric.terms.values()) <= have and metric.kind in ("sum", "ratio", "complement"):
                 metrics.append(_semantic_metric(metric, mart))
     return {"semantic_models": models, "metrics": metrics}
 
