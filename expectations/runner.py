@@ -29,7 +29,6 @@ from expectations.profiles import (
 from expectations.rules import DELIVERIES_FILE, MARTS_FILE, load_rules
 from lake.audit import AuditReport, BrokenAuditError, CheckResult, DeliveryAudit, DeliverySubject
 
-
 _PROFILES = {"billing": "months.billing", "rollup": "days.rollup"}
 
 

@@ -14,7 +14,12 @@ from lake.source import load_sources
 from orchestration.assets.gold import gold_assets
 from orchestration.assets.ingest import ingest_asset, landing_specs, ledger_specs
 from orchestration.assets.maintenance import MAINTENANCE_ASSETS
-from orchestration.assets.models import audit_check, contracts_spec, model_assets
+from orchestration.assets.models import (
+    audit_check,
+    capacities_spec,
+    contracts_spec,
+    model_assets,
+)
 from orchestration.freshness import freshness_check, marts_freshness_check
 from orchestration.jobs import (
     BACK_UP,
@@ -54,6 +59,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             *(ingest_asset(r, feeds[r.identifier]) for r in BRONZE),
             *ledger_specs(),
             contracts_spec(),
+            capacities_spec(),
             *(model_assets(f) for f in FAMILIES),
             *(gold_assets(f) for f in FAMILIES),
             *MAINTENANCE_ASSETS,

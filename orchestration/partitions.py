@@ -1,4 +1,4 @@
-"""Partitions: hours of event time for marts, days for roll-ups, months for bills; ingest has none."""
+"""Partitions: hours of event time for marts, days for roll-ups, months for bills."""
 
 from __future__ import annotations
 

@@ -38,7 +38,6 @@ from lake.versions import (
     stale,
 )
 
-
 _PERIODS: dict[Family, str] = {
     "delivery": "hours",
     "rollup": "days",

@@ -7,8 +7,8 @@ A file is a list of links::
     - {cdn: cloudfront, pop: FRA56-P3, link: transit-1, capacity_bps: 100000000000,
        valid_from: 2026-01-01}
 
-A link counts from `valid_from` until `valid_to` (dates, UTC, the end exclusive; none is open). Links
-of one location add up. A change of a link is a new entry; one that overlaps another is refused.
+A link counts from `valid_from` until `valid_to` (dates, UTC, the end exclusive; none is open).
+Links of one location add up. A change of a link is a new entry; one that overlaps is refused.
 """
 
 from __future__ import annotations

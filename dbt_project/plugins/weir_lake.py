@@ -257,7 +257,7 @@ def _exists(catalog: Catalog, identifier: str) -> bool:
 def contract_fields(name: str) -> list[NestedField]:
     """Return the columns that a published mart will have, from its contract."""
     text = _CONTRACTS_OF_MARTS.read_text(encoding="utf-8")
-    models = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["models"]
+    models = yaml.safe_load(text)["models"]
     (model,) = (m for m in models if m["name"] == name)
     return [
         NestedField(i, c["name"], _TYPES[c["data_type"]], required=True)

@@ -23,8 +23,15 @@ from orchestration.commands.output import (
     table,
 )
 from orchestration.commands.sql import connect
-from orchestration.metrics.query import GRAINS, Against, Answerable, Grain, Question, answerable
-from orchestration.metrics.query import QuestionError
+from orchestration.metrics.query import (
+    GRAINS,
+    Against,
+    Answerable,
+    Grain,
+    Question,
+    QuestionError,
+    answerable,
+)
 from orchestration.metrics.registry import (
     DefinitionError,
     Metric,

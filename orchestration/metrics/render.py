@@ -42,8 +42,8 @@ def contracts(registry: Registry) -> list[dict[str, Any]]:
     inner = {
         "name": "int_cdn__traffic_5m",
         "description": (
-            "Viewer traffic of the requested hours by five minutes, CDN, edge location and customer, "
-            "counted once: traffic_5m, qos_5m and qos_hourly read it, so that their sums agree."
+            "Viewer traffic of the requested hours by five minutes, CDN, edge location and "
+            "customer, counted once: traffic_5m, qos_5m and qos_hourly read it, so that their sums agree."
         ),
         "columns": [
             {"name": c["name"], "description": c["description"]}
@@ -75,16 +75,16 @@ def _contract(registry: Registry, mart: Mart) -> dict[str, Any]:
                 "config": {"meta": {"unit": one.unit, "definition_version": one.version}},
             }
         )
-    for column in mart.columns:
-        columns.append(
-            {
-                "name": column.name,
-                "description": column.means,
-                "data_type": column.type,
-                **({} if column.is_nullable else {"constraints": _NOT_NULL}),
-                "config": {"meta": {"unit": column.unit, "definition_version": column.version}},
-            }
-        )
+    columns += [
+        {
+            "name": column.name,
+            "description": column.means,
+            "data_type": column.type,
+            **({} if column.is_nullable else {"constraints": _NOT_NULL}),
+            "config": {"meta": {"unit": column.unit, "definition_version": column.version}},
+        }
+        for column in mart.columns
+    ]
     return {
         "name": mart.name,
         "description": f"{mart.means} Source: {mart.made_from}.",
@@ -103,7 +103,7 @@ def _contract(registry: Registry, mart: Mart) -> dict[str, Any]:
 
 def _rows_in(measure: Measure, mart: Mart) -> str:
     if mart.has_buckets:
-        return "viewer requests in the bucket, weighted; those that ttfb_count or throughput_count counts"
+        return "viewer requests in the bucket; those that ttfb_count or throughput_count counts"
     return measure.rows
 
 
@@ -118,14 +118,14 @@ def semantic(registry: Registry) -> dict[str, Any]:
     under the same definition.
     """
     models = [_semantic_model(registry, m) for m in registry.marts.values() if not m.has_buckets]
-    metrics = []
-    for mart in registry.marts.values():
-        if mart.family == "rollup" or mart.has_buckets:
-            continue
-        have = set(mart.measures)
-        for metric in registry.metrics.values():
-            if set(metric.terms.values()) <= have and metric.kind in ("sum", "ratio", "complement"):
-                metrics.append(_semantic_metric(metric, mart))
+    metrics = [
+        _semantic_metric(metric, mart)
+        for mart in registry.marts.values()
+        if mart.family != "rollup" and not mart.has_buckets
+        for metric in registry.metrics.values()
+        if metric.kind in ("sum", "ratio", "complement")
+        and set(metric.terms.values()) <= set(mart.measures)
+    ]
     return {"semantic_models": models, "metrics": metrics}
 
 
@@ -207,8 +207,8 @@ def page(registry: Registry) -> str:
         "<!-- Generated from dbt_project/definitions: python -m orchestration.metrics.render -->",
         "",
         "`weir metric NAME` asks any of these by any dimension of its marts and prints the "
-        "definition, the unit, how fresh the numbers are and the SQL. Ratios are sums divided once; "
-        "percentiles are read from merged buckets, within 1 % of the nearest rank. Counts are "
+        "definition, the unit, how fresh the numbers are and the SQL. Ratios are sums divided "
+        "once; percentiles are read from merged buckets, within 1 % of the nearest rank. Counts are "
         "weighted by sampling. A group with fewer than 100 in the denominator is marked small.",
         "",
     ]

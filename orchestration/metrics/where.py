@@ -3,7 +3,7 @@
 The text itself never reaches SQL: names come from the definitions, values are quoted again.
 
     condition  = all ("or" all)*          all = one ("and" one)*
-    one        = "not" one | "(" condition ")" | NAME op VALUE | NAME ["not"] "in" "(" VALUE, ... ")"
+    one        = "not" one | "(" condition ")" | NAME op VALUE | NAME ["not"] "in" "(" VALUE , ")"
     op         = "=" | "!=" | "<>" | "<" | "<=" | ">" | ">="
     VALUE      = 'text' ('' is a quote) | a number | true | false
 """
