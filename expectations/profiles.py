@@ -369,6 +369,7 @@ MART_TABLES: dict[str, tuple[str, ...]] = {
     "delivery": (
         "traffic_5m", "qos_hourly", "ttfb_buckets_hourly", "qos_5m", "qos_places_hourly",
         "qos_buckets_5m", "qos_buckets_hourly", "qos_hops_hourly", "pop_headroom_hourly",
+        "rosetta_hourly",
     ),
     "rollup": ("qos_daily", "qos_pops_daily", "qos_buckets_daily"),
     "engagement": ("engagement_hourly",),

@@ -140,6 +140,26 @@ HOURS: tuple[Part, ...] = (
         {"hops_requests_difference": "requests", "hops_bytes_difference": "bytes"},
     ),
     Part(
+        "marts.rosetta_hourly",
+        "hour",
+        {
+            "rosetta_duplicate_keys": _unique("hour, cdn, metric, definition"),
+            "rosetta_impossible_rows": violations(
+                "numerator >= 0 and denominator >= 0 and (denominator > 0 or numerator = 0) and "
+                "(metric not in ('hit_ratio', 'availability') or numerator <= denominator)"
+            ),
+        },
+    ),
+    _difference(
+        "select hour, cdn, numerator as failed, denominator as requests from "
+        "marts.rosetta_hourly where {hour_range} and metric = 'availability' "
+        "and definition = 'weir'",
+        "select hour, cdn, failed_requests - answerable_requests, -answerable_requests "
+        "from marts.qos_places_hourly where {hour_range}",
+        "hour",
+        {"rosetta_available_difference": "failed", "rosetta_answerable_difference": "requests"},
+    ),
+    Part(
         "marts.pop_headroom_hourly",
         "hour",
         {

@@ -200,6 +200,18 @@ def metric(
 
 
 @app.command()
+def rosetta(
+    by_cdn: Annotated[bool, typer.Option("--by-cdn", help="One row per CDN.")] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Show each word under our, the vendors' and the standards' definition, from the same rows."""
+    from orchestration.commands.rosetta import run
+
+    raise typer.Exit(run(home, by_cdn=by_cdn, as_json=json))
+
+
+@app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 7,
     hours: Annotated[int, typer.Option(help="Hours of traffic, ending 2026-11-18.", min=3)] = 48,

@@ -43,7 +43,8 @@ def contracts(registry: Registry) -> list[dict[str, Any]]:
         "name": "int_cdn__traffic_5m",
         "description": (
             "Viewer traffic of the requested hours by five minutes, CDN, edge location and "
-            "customer, counted once: traffic_5m, qos_5m and qos_hourly read it, so that their sums agree."
+            "customer, counted once: traffic_5m, qos_5m and qos_hourly read it, so that their "
+            "sums agree."
         ),
         "columns": [
             {"name": c["name"], "description": c["description"]}
@@ -208,8 +209,8 @@ def page(registry: Registry) -> str:
         "",
         "`weir metric NAME` asks any of these by any dimension of its marts and prints the "
         "definition, the unit, how fresh the numbers are and the SQL. Ratios are sums divided "
-        "once; percentiles are read from merged buckets, within 1 % of the nearest rank. Counts are "
-        "weighted by sampling. A group with fewer than 100 in the denominator is marked small.",
+        "once; percentiles are read from merged buckets, within 1 % of the nearest rank. Counts "
+        "are weighted by sampling. A group with fewer than 100 in the denominator is marked small.",
         "",
     ]
     owners = sorted({m.owner for m in registry.metrics.values()})

@@ -23,6 +23,7 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
+from pyiceberg.types import NestedField
 
 from lake.catalog import ensure_table, open_catalog, table_of
 from lake.publish import publish_partitions
@@ -112,7 +113,9 @@ class Weir:
 
     def publish_traffic(self, rows: Sequence[Row]) -> None:
         """Append rows to the published mart."""
-        schema = Schema(*importlib.import_module("weir_lake").GOLD_TRAFFIC)
+        fields = importlib.import_module("weir_lake").GOLD_TRAFFIC
+        # as a publication makes it: Arrow from the build file has no required columns
+        schema = Schema(*(NestedField(f.field_id, f.name, f.field_type) for f in fields))
         table = ensure_table(self.catalog, "gold.traffic_5m", schema)
         zeros = dict.fromkeys(("requests", "bytes", "bytes_in", "hit_requests", "hit_bytes"), 0)
         base = {"cdn": "cloudfront", "pop": "FRA50", "customer": "acme"} | zeros

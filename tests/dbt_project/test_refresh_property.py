@@ -29,6 +29,7 @@ MARTS = (
     "qos_buckets_hourly",
     "qos_hops_hourly",
     "pop_headroom_hourly",
+    "rosetta_hourly",
 )
 DELIVERIES = ("d1", "d2", "d3")
 KEYS = 7

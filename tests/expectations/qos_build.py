@@ -46,6 +46,9 @@ def good_rows(hours: str, days: str) -> str:
         "12000::bigint as egress_bytes, 3000::bigint as peak_slot_bytes, 80.0::double as "
         "peak_bps, 100::bigint as capacity_bps, 0.8::double as peak_utilisation, 20.0::double "
         f"as headroom_bps from unnest([{hours}]) as a(h)",
+        "rosetta_hourly": "select h as hour, 'cloudfront' as cdn, m as metric, 'weir' as "
+        f"definition, 1.0::double as scale, n::bigint as numerator, 96::bigint as denominator from "
+        f"unnest([{hours}]) as a(h), (values ('availability', 84), ('hit_ratio', 60)) as t(m, n)",
         "qos_daily": f"select d as day, {_PLACE}, {_counts(24)} from unnest([{days}]) as a(d)",
         "qos_pops_daily": "select d as day, 'cloudfront' as cdn, 'FRA1' as pop, 'aurora' as "
         f"customer, {_counts(24)} from unnest([{days}]) as a(d)",
@@ -114,6 +117,16 @@ def defects(at: str, day: str) -> dict[str, str]:
         "pop_headroom_hourly/headroom_adds_up": set_("pop_headroom_hourly", "headroom_bps = 30"),
         "pop_headroom_hourly/no_location_exceeds_its_capacity": set_(
             "pop_headroom_hourly", "peak_utilisation = 1.6, capacity_bps = 50, headroom_bps = -30"
+        ),
+        "rosetta_hourly/rosetta_keys_are_unique": again("rosetta_hourly"),
+        "rosetta_hourly/rosetta_terms_are_possible": set_(
+            "rosetta_hourly", "numerator = 97", "metric = 'hit_ratio'"
+        ),
+        "rosetta_hourly/rosetta_counts_what_we_count": set_(
+            "rosetta_hourly", "numerator = 83", "metric = 'availability'"
+        ),
+        "rosetta_hourly/rosetta_is_of_the_same_rows": set_(
+            "rosetta_hourly", "denominator = 95", "metric = 'availability'"
         ),
         "qos_daily/daily_keys_are_unique": again("qos_daily"),
         "qos_daily/daily_is_not_negative": set_("qos_daily", "aborted = null"),

@@ -40,6 +40,7 @@ ASSETS = {
         "marts/qos_hourly",
         "marts/qos_places_hourly",
         "marts/qos_pops_daily",
+        "marts/rosetta_hourly",
         "marts/traffic_5m",
         "marts/ttfb_buckets_hourly",
     ],
@@ -58,6 +59,7 @@ ASSETS = {
         "gold/qos_hourly",
         "gold/qos_places_hourly",
         "gold/qos_pops_daily",
+        "gold/rosetta_hourly",
         "gold/traffic_5m",
         "gold/ttfb_buckets_hourly",
         "gold/usage_monthly",
@@ -198,6 +200,7 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
         "gold/qos_buckets_hourly",
         "gold/qos_hops_hourly",
         "gold/qos_places_hourly",
+        "gold/rosetta_hourly",
     }
     assert selected["refresh_rollup"] == {
         f"{layer}/{mart}"
