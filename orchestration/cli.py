@@ -202,13 +202,17 @@ def metric(
 @app.command()
 def rosetta(
     by_cdn: Annotated[bool, typer.Option("--by-cdn", help="One row per CDN.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print it as a page, with the reasons.")
+    ] = False,
     home: Dir = None,
     json: Json = False,
 ) -> None:
     """Show each word under our, the vendors' and the standards' definition, from the same rows."""
     from orchestration.commands.rosetta import run
 
-    raise typer.Exit(run(home, by_cdn=by_cdn, as_json=json))
+    style = "json" if json else "markdown" if markdown else "table"
+    raise typer.Exit(run(home, by_cdn=by_cdn and not markdown, style=style))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ from gold.rosetta_hourly group by all order by all
 
 def definitions() -> list[dict[str, str]]:
     """Return every definition with unit, source and what it says, in order."""
-    found: list[dict[str, str]] = yaml.safe_load(DEFINITIONS.read_text(encoding="utf-8"))
+    found: list[dict[str, str]] = _text()["definitions"]
     return found
+
+
+def _text() -> dict[str, Any]:
+    text: dict[str, Any] = yaml.safe_load(DEFINITIONS.read_text(encoding="utf-8"))
+    return text
 
 
 def side_by_side(connection: duckdb.DuckDBPyConnection, *, by_cdn: bool) -> list[dict[str, Any]]:
@@ -45,8 +51,33 @@ def side_by_side(connection: duckdb.DuckDBPyConnection, *, by_cdn: bool) -> list
     return rows
 
 
-def run(home: Path | None, *, by_cdn: bool, as_json: bool) -> int:
-    """Print the table; 2 where nothing was published yet."""
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return docs/metric-rosetta.md from the figures of all CDNs together."""
+    text = _text()
+    lines = [
+        "# Metric Rosetta: one word, several definitions, the same rows",
+        "",
+        "<!-- Made by `weir rosetta --markdown` over simulated traffic (seed 7, 3 hours, 5,000 "
+        "lines); a test compares. -->",
+        "",
+        text["intro"].strip(),
+        "",
+    ]
+    for metric, why in text["why"].items():
+        lines += [f"## {metric}", "", why.strip(), ""]
+        lines += ["| definition | value | from ours | says | source |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {r['definition']} | {_number(r['value'])} "
+            f"| {_number(r['difference_from_weir'], '+')} | {r['says']} | {r['source']} |"
+            for r in rows
+            if r["metric"] == metric
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def run(home: Path | None, *, by_cdn: bool, style: str) -> int:
+    """Print the table, JSON or Markdown; 2 where nothing was published yet."""
     connection = connect(load_settings(home=home))
     try:
         rows = side_by_side(connection, by_cdn=by_cdn)
@@ -60,8 +91,11 @@ def run(home: Path | None, *, by_cdn: bool, as_json: bool) -> int:
         return 2
     finally:
         connection.close()
-    if as_json:
+    if style == "json":
         print_json(rows)
+        return 0
+    if style == "markdown":
+        sys.stdout.write(markdown(rows))
         return 0
     console().print(
         table(

@@ -14,7 +14,7 @@ from .conftest import PROJECT
 
 #: functions that one engine has and another has not, or under another meaning
 ENGINES_OWN = re.compile(
-    r"\b(make_timestamptz|epoch_us|epoch_ms|epoch|time_bucket|strftime|unnest|generate_series|"
+    r"(?<!\.)\b(make_timestamptz|epoch_us|epoch_ms|epoch|time_bucket|strftime|unnest|generate_series|"
     r"list_\w+|struct_pack|quantile\w*|approx_\w+|arg_max|arg_min|count_if|any_value|explode|"
     r"timestamp_seconds|unix_seconds|try_divide|read_parquet|regexp_matches|isfinite)\s*\(|"
     r"\b(qualify|exclude|group by all|order by all|timestamptz)\b|//(?!\w*/)|::",
