@@ -16,6 +16,7 @@ from typing import Literal
 import duckdb
 from pyiceberg.types import NestedField
 
+from expectations.counters import COUNTER_FIELDS, COUNTER_MEASURES
 from expectations.qos import DAYS, HOURS, Part, violations
 from lake.audit import BrokenAuditError, DeliverySubject
 from lake.reads import files_sql, quote_identifier, quote_literal
@@ -93,6 +94,7 @@ _MEASURES: dict[str, dict[str, str]] = {
             _count("not isfinite(propensity) or propensity not between 0 and 1")
         ),
     },
+    **COUNTER_MEASURES,
 }
 _MEASURED_FIELDS: dict[str, frozenset[str]] = {
     "bronze.cdn_requests": frozenset(
@@ -107,6 +109,7 @@ _MEASURED_FIELDS: dict[str, frozenset[str]] = {
             "propensity",
         }
     ),
+    **COUNTER_FIELDS,
 }  # fmt: skip
 
 

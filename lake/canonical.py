@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from lake.reads import quote_literal
 
+_LONGEST_MS = 31 * 86_400_000
 _WORD = re.compile(r"[a-z_][a-z0-9_]*")
 
 MACROS = (
@@ -71,6 +72,53 @@ def path_steps(path: str) -> dict[str, str]:
         "path_2": "decode_once(path_1)",
         "path_d": "decode_once(path_2)",
     }
+
+
+def url_steps(url: str) -> dict[str, str]:
+    """Return the derived columns of an absolute URL: authority_d, uri_path_d, query_d.
+
+    Without a scheme it is a path; the authority keeps its port and loses a user.
+    """
+    return {
+        "rest_d": f"case when contains({url}, '://') "
+        f"then substr({url}, strpos({url}, '://') + 3) else {url} end",
+        "before_d": "without_query(rest_d)",
+        "login_d": "split_part(before_d, '/', 1)",
+        "authority_d": "nullif(case when contains(login_d, '@') "
+        "then split_part(login_d, '@', -1) else login_d end, '')",
+        "uri_path_d": "case when contains(before_d, '/') "
+        "then substr(before_d, strpos(before_d, '/')) else '/' end",
+        "query_d": "case when contains(rest_d, '?') then "
+        "nullif(split_part(substr(rest_d, strpos(rest_d, '?') + 1), '#', 1), '') end",
+    }
+
+
+def rfc3339(column: str) -> str:
+    """Return the SQL of an instant in RFC 3339, to the microsecond; null where it is none.
+
+    A leap second, which no time stamp can hold, is the last millisecond before it.
+    """
+    whole = (
+        f"case when contains({column}, ':59:60') then "
+        f"regexp_replace({column}, ':59:60([.][0-9]*)?', ':59:59.999') else {column} end"
+    )
+    instant = f"try_cast({whole} as timestamptz)"
+    return f"case when isfinite({instant}) then {instant} end"
+
+
+def as_ms(seconds: str) -> str:
+    """Return the SQL of seconds as ms; 1.003 s are 1003 ms, whatever a binary fraction says."""
+    return f"round({seconds} * 1000, 6)"
+
+
+def sane_ms(value: str) -> str:
+    """Return the SQL of a duration in ms; null where no request takes so long, or so little."""
+    return f"case when ({value}) between 0 and {_LONGEST_MS} then {value} end"
+
+
+def later(instant: str, ms: str) -> str:
+    """Return the SQL of an instant that many ms later or earlier; null where it has no stamp."""
+    return f"try(make_timestamptz(epoch_us({instant}) + cast(round({ms} * 1000) as bigint)))"
 
 
 def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:

@@ -41,6 +41,14 @@ class Projection:
         rows = self._rows(f"({read})", layout, layout.valid_sql())
         return f"select * from ({rows}) where is_ok or rn > $3"
 
+    def columns(self, relation: str, layout: Layout) -> str:
+        """Return the query of the good rows of typed columns: rn and the columns.
+
+        relation: a SELECT of rn, is_misfit (a value that its type could not take) and all columns.
+        """
+        rows = self._rows(f"({relation})", layout, f"not is_misfit and {layout.valid_sql()}")
+        return f"select * exclude (is_ok) from ({rows}) where is_ok"
+
     def judged(self, table: str, layout: Layout) -> str:
         """Return the query of lines that the judge passed, held as text in a table."""
         return self._rows(self._cast(table, layout), layout, "true")

@@ -33,7 +33,7 @@ class Protection:
 
     @property
     def geo_version(self) -> str | None:
-        """Return which geo files are looked at: type and build epoch of each."""
+        """Return which geo files are looked at: type, build epoch and digest of each."""
         return self.geo.version if self.geo is not None else None
 
     def lost(self, rows: pa.Table) -> npt.NDArray[np.bool_] | None:

@@ -20,6 +20,7 @@ from pyiceberg.catalog import Catalog
 from lake.audit import AuditReport
 from lake.catalog import table_of
 from lake.commit import complete_pending
+from lake.counters import CAPACITIES
 from lake.ledger import Ledger
 from lake.publish import marts_of
 from lake.reads import pins_of
@@ -46,7 +47,7 @@ _PERIODS: dict[Family, str] = {
 }
 #: what a build reads, pinned: bronze, or marts that were published
 _READ: dict[Family, list[str]] = {
-    "delivery": [r.identifier for r in BRONZE],
+    "delivery": [*(r.identifier for r in BRONZE), CAPACITIES.identifier],
     "rollup": ["gold.qos_places_hourly", "gold.qos_5m", "gold.qos_buckets_hourly"],
     "engagement": [r.identifier for r in BRONZE],
     "billing": ["gold.traffic_5m"],

@@ -47,12 +47,11 @@ from pyiceberg.types import (
     StringType,
     TimestamptzType,
 )
-from weir_capacities import show_capacities
 from weir_prices import PriceContractError, Tier, load_contracts
 
 from lake.catalog import open_catalog
 from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql, show_files
-from lake.records import BRONZE
+from lake.records import BRONZE, COUNTERS
 from lake.settings import load_settings
 
 #: what the monthly models read of the published mart; a test holds it to the mart's contract
@@ -116,7 +115,6 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         self._settings = load_settings(home=Path(plugin_config["home"]).resolve())
         self._plan = read_plan(plugin_config["plan"])
         self._contracts = Path(plugin_config["price_contracts"])
-        self._capacities = Path(plugin_config["capacities"])
         if self.creds is not None and self.creds.path != ":memory:":
             check_unlocked(Path(self.creds.path), dict(self.creds.config_options or {}))
 
@@ -132,7 +130,6 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         finally:
             catalog.close()
         show_contracts(conn, self._contracts)
-        show_capacities(conn, self._capacities)
 
 
 def read_plan(name: str) -> Plan:
@@ -209,6 +206,9 @@ def show_lake(conn: duckdb.DuckDBPyConnection, catalog: Catalog, plan: Plan) -> 
     pruned = hours_filter(plan.hours)
     for record in BRONZE:
         sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, pruned)
+        _create_view(conn, record.identifier, sql)
+    for record in COUNTERS:  # whole: no hour of a mart is built from them
+        sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, None)
         _create_view(conn, record.identifier, sql)
     sql = _relation_sql(catalog, plan, "gold.traffic_5m", GOLD_TRAFFIC, None)
     _create_view(conn, "gold.traffic_5m", sql)

@@ -1,4 +1,4 @@
-"""Recommendation events: impression, click, play and like, one JSON object a line.
+"""Recommendation events: impression, click, play and like; JSON, CSV or Parquet.
 
 Traps: the event happened on the client (event_ts_ms), so files hold events of a few minutes
 before and after their hour; a producer counts its lines in `seq`, which is what completeness can
@@ -7,15 +7,13 @@ be told by; the user id is a person and never stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from lake import canonical as sql
-from lake.formats import ndjson
-from lake.formats.base import Family, Judgement, Layout, Reject, Row
-from lake.inflate import Lines
+from lake.formats.base import Layout, Reject, Row
+from lake.formats.record_family import RecordFamily
 from lake.records import REC_EVENTS
 from lake.source import Source
-from lake.unknown import unknown_keys
 
 FIELDS: dict[str, str] = {
     "event_id": "VARCHAR",
@@ -44,36 +42,22 @@ _REQUIRED = ("event_id", "event_type", "event_ts_ms", "item_id")
 _KNOWN_TYPES = ("impression", "click", "play", "like")
 
 
-class RecEvents(Family):
+class RecEvents(RecordFamily):
     """Events of the recommendation service."""
 
     name = "rec_events"
     version = 1
     record = REC_EVENTS
     user_column = "user_id"
+    fields = FIELDS
+    required = _REQUIRED
 
-    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
-        """Tell numbers that every line has from those that may be missing."""
-        return previous or ndjson.layout_of(head, FIELDS, _REQUIRED)
-
-    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
-        """Return the typed read."""
-        return ndjson.read_sql(path, layout, longest_line)
-
-    def line_numbers_sql(self) -> str | None:
-        """Return None: the reader gives a row for every line that is not blank."""
-        return None
-
-    def unknown_fields(self, lines: Lines) -> Iterable[str]:
-        """Return keys without a column, of a sample of the lines."""
-        return unknown_keys(lines, FIELDS)
-
-    def judge(self, line: bytes, layout: Layout) -> Judgement:
-        """Judge one line; an event type nobody declared is rejected, not counted somewhere."""
-        found = ndjson.judge(line, FIELDS, layout, _REQUIRED)
-        if isinstance(found, Row) and found.values["event_type"] not in _KNOWN_TYPES:
+    def judge_record(self, found: Mapping[str, object], layout: Layout) -> Row | Reject:
+        """Judge an event; a type nobody declared is rejected, not counted somewhere."""
+        judged = super().judge_record(found, layout)
+        if isinstance(judged, Row) and judged.values["event_type"] not in _KNOWN_TYPES:
             return Reject("unknown_event_type")
-        return found
+        return judged
 
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the instant; an unknown event type has none, so that the judge sees it."""

@@ -12,6 +12,10 @@ from orchestration.resources import Clock, Lake
 _OWNERS = {
     "bronze.cdn_requests": ["team:delivery"],
     "bronze.rec_events": ["team:recommendation"],
+    "bronze.vendor_usage": ["team:delivery"],
+    "bronze.vendor_invoices": ["team:finance"],
+    "bronze.producer_rosters": ["team:data"],
+    "bronze.capacities": ["team:delivery"],
 }
 
 
@@ -47,6 +51,20 @@ def ledger_specs() -> list[dg.AssetSpec]:
             deps=[asset_key(b) for b in BRONZE],
         )
         for r in OPS
+    ]
+
+
+def unfed_specs(records: Sequence[Record]) -> list[dg.AssetSpec]:
+    """Return the tables that are there and that no source feeds."""
+    return [
+        dg.AssetSpec(
+            asset_key(r),
+            description=f"{r.doc}. No source feeds it; see docs/vendor-counters.md.",
+            owners=_OWNERS[r.identifier],
+            group_name="counters",
+            kinds={"iceberg"},
+        )
+        for r in records
     ]
 
 

@@ -77,17 +77,6 @@ def contracts_spec() -> dg.AssetSpec:
     )
 
 
-def capacities_spec() -> dg.AssetSpec:
-    """Return what edge locations can carry, which people write."""
-    return dg.AssetSpec(
-        ["contracts", "capacities"],
-        description="Capacities of edge locations: YAML files in dbt_project/capacities",
-        owners=["team:delivery"],
-        group_name="contracts",
-        kinds={"yaml"},
-    )
-
-
 def model_assets(family: Family) -> dg.AssetsDefinition:
     """Return the dbt models of a family: one dbt call for all partitions of a run."""
     definition: dg.AssetsDefinition = dbt_assets(

@@ -157,8 +157,7 @@ def test_a_build_file_that_another_process_holds_is_named_with_its_holder_and_th
 
 def test_a_read_only_connection_keeps_the_views_it_has(weir, lake_plugin):
     weir.invoke("run", "--select", "stg_rec__events")
-    config = {"home": str(weir.home), "plan": ""}
-    config |= {"price_contracts": "nowhere", "capacities": "nowhere"}
+    config = {"home": str(weir.home), "plan": "", "price_contracts": "nowhere"}
     plugin = lake_plugin.Plugin("weir_lake", config)
     with duckdb.connect(str(weir.home / "build.duckdb"), read_only=True) as connection:
         plugin.configure_connection(connection)
@@ -199,7 +198,7 @@ def test_dbt_runs_from_anywhere_and_parse_makes_no_database(tmp_path):
 def test_every_model_and_column_has_a_description(weir, runner):
     weir.invoke("run")
     models = [n for n in runner.manifest.nodes.values() if n.resource_type == "model"]
-    assert len(models) == 24
+    assert len(models) == 28
     for model in models:
         assert model.description, model.name
         built = weir.rows(
@@ -259,7 +258,13 @@ def test_dagster_shows_every_test_as_a_check_of_one_model_of_its_family(runner):
             folder = _node(manifest, key.path[-1])["fqn"][-2]
             owner = "team:recommendation" if key.path[-1] == "engagement_hourly" else OWNERS[folder]
             assert spec.owners == [owner], key
-    tests = [n for n in manifest["nodes"].values() if n["resource_type"] == "test"]
+    # what vendors say themselves is no family yet: no mart reads it, so no run builds it
+    counters = {k for k, n in manifest["nodes"].items() if n.get("tags") == ["counters"]}
+    tests = [
+        n
+        for n in manifest["nodes"].values()
+        if n["resource_type"] == "test" and n.get("attached_node") not in counters
+    ]
     assert set(checks) == {n["name"] for n in tests}
     singular = [n for n in tests if not n.get("attached_node")]
     assert all(n["meta"]["description"] == n["description"] for n in singular)

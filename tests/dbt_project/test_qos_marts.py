@@ -14,6 +14,7 @@ import pytest
 from dbt.cli.main import dbtRunner
 
 from lake.catalog import table_of
+from lake.counters import CAPACITIES
 from lake.records import CDN_REQUESTS
 from orchestration.commands.ingest import run as ingest
 from orchestration.commands.rosetta import definitions, markdown, side_by_side
@@ -22,7 +23,7 @@ from orchestration.metrics.registry import load_registry
 from orchestration.metrics.where import parse
 from simulator import Scenario, simulate
 
-from .conftest import PROJECT, Row, Weir, at, request
+from .conftest import PROJECT, Row, Weir, at, key, request
 
 REGISTRY = load_registry()
 MISS = {"cache_status": "MISS", "is_edge_hit": False, "is_origin_fetch": True}
@@ -127,18 +128,26 @@ def test_every_count_of_a_small_table_is_what_was_worked_out_by_hand(weir):
     assert rest == set()
 
 
-def test_headroom_is_against_the_capacity_in_force_and_null_where_none_is_known(
-    weir, tmp_path, monkeypatch
-):
-    folder = tmp_path / "capacities"
-    folder.mkdir()
-    (folder / "c.yaml").write_text(
-        "- {cdn: cloudfront, pop: FRA50, link: a, capacity_bps: 6000, valid_from: 2026-01-01}\n"
-        "- {cdn: cloudfront, pop: FRA50, link: b, capacity_bps: 2000, valid_from: 2026-11-16,"
-        " valid_to: 2026-11-17}\n"
-        "- {cdn: cloudfront, pop: FRA50, link: b, capacity_bps: 9, valid_from: 2026-11-17}\n"
+def _capacity(name: str, bps: int, start: dt.datetime, end: dt.datetime | None) -> Row:
+    own = {"cdn": "cloudfront", "kind": "pop", "name": name, "capacity_bps": bps}
+    base = {k: v for k, v in request("x", "00:00").items() if k in ("source", "delivery_id")}
+    base |= {"source_line": 1, "parser_version": "test/1", "ingested_at": at("23:00")}
+    return base | own | {"row_key": key(f"{name}{start}"), "event_time": start, "valid_to": end}
+
+
+def test_headroom_is_against_the_capacity_in_force_and_null_where_none_is_known(weir):
+    old, now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC), at("00:00")
+    late = dt.datetime(2026, 11, 17, tzinfo=dt.UTC)
+    weir.append(
+        CAPACITIES,
+        [
+            _capacity("FRA50", 5, old, now),
+            _capacity("FRA50", 7000, now, late) | {"published_at": old},
+            _capacity("FRA50", 8000, now, late) | {"published_at": now},
+            _capacity("FRA50", 9, late, None),
+            _capacity("ZRH50", 6, late, None),
+        ],
     )
-    monkeypatch.setenv("WEIR_CAPACITIES", str(folder))
     weir.deliver(
         request("a", "00:00", bytes_out_total=150_000),
         request("b", "00:05", bytes_out_total=75_000),
@@ -153,28 +162,6 @@ def test_headroom_is_against_the_capacity_in_force_and_null_where_none_is_known(
         ("FRA50", 300_000, 4000.0, 8000, 0.5, 4000.0),
         ("ZRH50", 1, pytest.approx(8 / 300), None, None, None),
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("a: 1", "expected a list of links"),
-        ("- {cdn: c}", "expected capacity_bps, cdn, link, pop, valid_from"),
-        ("- {cdn: c, pop: p, link: l, capacity_bps: 1.5, valid_from: 2026-01-01}", "whole bits"),
-        ("- {cdn: c, pop: p, link: l, capacity_bps: 1, valid_from: soon}", "expected a day"),
-        (
-            "- {cdn: c, pop: p, link: l, capacity_bps: 1, valid_from: 2026-01-01}\n"
-            "- {cdn: c, pop: p, link: l, capacity_bps: 2, valid_from: 2026-02-01}",
-            "two capacities from 2026-02-01",
-        ),
-    ],
-)
-def test_a_capacity_file_that_cannot_be_right_is_refused(plugins, tmp_path, text, said):
-    import weir_capacities
-
-    (tmp_path / "c.yaml").write_text(text)
-    with pytest.raises(weir_capacities.CapacityError, match=said):
-        weir_capacities.load_capacities(tmp_path)
 
 
 def test_days_are_made_of_published_hours_and_cost_the_days_that_changed(weir):

@@ -18,7 +18,7 @@ from pyiceberg.types import NestedField
 
 from lake.audit import DeliverySubject
 from lake.catalog import open_catalog, table_of
-from lake.records import BRONZE
+from lake.records import LANDED
 from lake.settings import load_settings
 
 from .qos_build import good_rows
@@ -77,15 +77,84 @@ def event_row(no: int) -> dict[str, Any]:
     }
 
 
-MAKERS = {"bronze.cdn_requests": request_row, "bronze.rec_events": event_row}
-SOURCES = {"bronze.cdn_requests": "cloudfront", "bronze.rec_events": "rec_events"}
+def _said(no: int) -> dict[str, Any]:
+    return {
+        "event_time": HOUR + timedelta(hours=no),
+        "source": "counters",
+        "source_line": no + 1,
+        "row_key": no.to_bytes(16, "big"),
+        "parser_version": "counters/1",
+        "ingested_at": HOUR,
+        "cdn": "cloudfront",
+        "published_at": HOUR + timedelta(days=9),
+    }
+
+
+def usage_row(no: int) -> dict[str, Any]:
+    """Return an unremarkable hour of a vendor's counters; every third counts invalidations."""
+    is_other = no % 3 == 0
+    return _said(no) | {
+        "slot_end": HOUR + timedelta(hours=no + 1),
+        "scope_kind": "distribution",
+        "scope_value": "E2EXAMPLE",
+        "counter": "Invalidations" if is_other else "Requests",
+        "requests": None if is_other else 0,
+        "quantity": 3 if is_other else None,
+        "definition": "tests/1",
+        "rounding": "exact",
+    }
+
+
+def invoice_row(no: int) -> dict[str, Any]:
+    """Return a line of an invoice: usage, a refund of it, or a tax."""
+    month = {"event_time": HOUR, "billing_period_end": HOUR + timedelta(days=30)}
+    amount = Decimal(no) * Decimal("0.085")
+    priced = {"quantity": Decimal(no), "unit": "GB", "unit_price": Decimal("0.085")}
+    kinds: list[dict[str, Any]] = [
+        {"charge_category": "Usage", "amount": round(amount, 2), **priced},
+        {"charge_category": "Usage", "charge_class": "Correction", "amount": -amount, **priced},
+        {"charge_category": "Tax", "amount": Decimal("1.90")},
+    ]
+    return (
+        _said(no)
+        | month
+        | {"line_no": no, "issuer": "Example", "currency": "EUR", "amount_decimals": 2}
+        | kinds[no % 3]
+    )
+
+
+def roster_row(no: int) -> dict[str, Any]:
+    """Return a producer whose span ends where its next one begins."""
+    span = {"valid_to": HOUR + timedelta(hours=no + 1)} if no % 2 == 0 else {}
+    return _said(no) | span | {"feed": "rec_events", "producer": f"rec-{no // 2}", "cadence_s": 60}
+
+
+def capacity_row(no: int) -> dict[str, Any]:
+    """Return a place whose span ends where its next one begins."""
+    span = {"valid_to": HOUR + timedelta(hours=no + 1)} if no % 2 == 0 else {}
+    return _said(no) | span | {"kind": "pop", "name": f"P{no // 2}", "capacity_bps": 10**11}
+
+
+MAKERS = {
+    "bronze.cdn_requests": request_row,
+    "bronze.rec_events": event_row,
+    "bronze.vendor_usage": usage_row,
+    "bronze.vendor_invoices": invoice_row,
+    "bronze.producer_rosters": roster_row,
+    "bronze.capacities": capacity_row,
+}
+SOURCES = {
+    **dict.fromkeys(MAKERS, "counters"),
+    "bronze.cdn_requests": "cloudfront",
+    "bronze.rec_events": "rec_events",
+}
 
 
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
     home = tmp_path_factory.mktemp("lake")
     catalog = open_catalog(load_settings({"WEIR_HOME": str(home)}))
-    return {record.identifier: table_of(catalog, record) for record in BRONZE}
+    return {record.identifier: table_of(catalog, record) for record in LANDED}
 
 
 @pytest.fixture(scope="session")

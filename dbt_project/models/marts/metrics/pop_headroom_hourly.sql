@@ -21,12 +21,32 @@ hours as (
 
 ),
 
+capacities as (
+
+    -- As stg_cdn__capacities, which is not built in this run: of equal beginnings the last
+    -- publication counts.
+    select cdn, name as pop, event_time as valid_from, valid_to, capacity_bps
+    from (
+        select
+            *,
+            row_number() over (
+                partition by row_key
+                order by
+                    published_at desc nulls last, valid_to desc nulls first, capacity_bps desc
+            ) as place
+        from {{ source('bronze', 'capacities') }}
+        where kind = 'pop'
+    ) as ordered
+    where place = 1
+
+),
+
 in_force as (
 
-    -- Several links of one edge location add up.
-    select hours.hour, hours.cdn, hours.pop, {{ whole_sum('capacities.capacity_bps') }} as capacity_bps
+    -- An audit holds capacities that overlap; should one have been released, the larger counts.
+    select hours.hour, hours.cdn, hours.pop, max(capacities.capacity_bps) as capacity_bps
     from hours
-    inner join {{ source('contracts', 'capacities') }} as capacities
+    inner join capacities
         on hours.cdn = capacities.cdn
         and hours.pop = capacities.pop
         and hours.hour >= capacities.valid_from
