@@ -282,11 +282,11 @@ def test_every_metric_equals_an_independent_reckoning_over_simulated_traffic(sim
         ("asn", "object_type"): lambda r: (r["asn"] or 0, r["object_type"]),
         ("customer",): lambda r: (r["customer"] or "unknown",),
     }
-    for by, key in keys.items():
+    for by, of in keys.items():
         groups: dict[tuple[Any, ...], list[Row]] = {}
         for row in viewers:
             hour = row["event_time"].replace(minute=0, second=0, microsecond=0)
-            groups.setdefault((hour, *key(row)), []).append(row)
+            groups.setdefault((hour, *of(row)), []).append(row)
         for name, naive in NAIVE.items():
             found = {r[: len(by) + 1]: r[len(by) + 1] for r in _ask(
                 simulated, name, by=by, grain="hour")}  # fmt: skip
@@ -323,14 +323,14 @@ def test_percentiles_are_within_one_per_cent_of_the_nearest_rank_of_bronze(simul
             for r in viewers:
                 measured = value(r) if only(r) else None
                 if measured is not None:
-                    key = tuple(r[b] or "unknown" for b in by)
-                    groups.setdefault(key, []).append(max(0.0, measured))
+                    group = tuple(r[b] or "unknown" for b in by)
+                    groups.setdefault(group, []).append(max(0.0, measured))
             found = {r[: len(by)]: r[len(by) :] for r in _ask(simulated, name, by=by)}
             assert found.keys() == groups.keys()
-            for key, values in groups.items():
+            for group, values in groups.items():
                 rank = math.ceil(percent * len(values) / 100)
-                assert found[key][1] == len(values)
-                assert found[key][0] == pytest.approx(sorted(values)[rank - 1], rel=0.01)
+                assert found[group][1] == len(values)
+                assert found[group][0] == pytest.approx(sorted(values)[rank - 1], rel=0.01)
 
 
 def test_the_page_of_definitions_holds_the_figures_of_the_same_rows(simulated):
