@@ -104,7 +104,7 @@ def test_a_changed_definition_is_seen_in_the_mart_the_docs_and_the_semantic_laye
         ("numerator: hit_bytes", "numerator: hits", "names hits, which is not defined"),
         ("grain: [hour, cdn, pop, hop]", "grain: [cdn, hour, pop, hop]", "begins with cdn"),
         ("grain: [hour, cdn, pop, hop]", "grain: [hour, cdn, pop, hup]", "names hup"),
-        ('change: "As bytes.", old_hours: marked', "change: x, old_hours: lost", "old_hours"),
+        ('are fractional.", old_hours: marked', 'are fractional.", old_hours: lost', "old_hours"),
     ],
 )
 def test_a_definition_that_contradicts_itself_is_refused(
