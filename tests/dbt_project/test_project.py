@@ -198,7 +198,7 @@ def test_dbt_runs_from_anywhere_and_parse_makes_no_database(tmp_path):
 def test_every_model_and_column_has_a_description(weir, runner):
     weir.invoke("run")
     models = [n for n in runner.manifest.nodes.values() if n.resource_type == "model"]
-    assert len(models) == 12
+    assert len(models) == 20
     for model in models:
         assert model.description, model.name
         built = weir.rows(
@@ -252,7 +252,8 @@ def test_dagster_shows_every_test_as_a_check_of_one_model_of_its_family(runner):
             node = _node(manifest, check.name)
             assert node.get("attached_node") or family in node["tags"], check.name
         for key, spec in assets.specs_by_key.items():
-            folder = _node(manifest, key.path[-1])["fqn"][-2]
+            layer, folder = _node(manifest, key.path[-1])["fqn"][-3:-1]
+            folder = layer if layer == "intermediate" else folder
             owner = "team:recommendation" if key.path[-1] == "engagement_hourly" else OWNERS[folder]
             assert spec.owners == [owner], key
     tests = [n for n in manifest["nodes"].values() if n["resource_type"] == "test"]
