@@ -4,8 +4,8 @@ Belongs here: rendering the billing models with the few names of dbt that they u
 in order. Does not: any rule of money (dbt_project/macros, models), reading usage files
 (orchestration/usage_files.py) or printing.
 
-The models are the ones dbt builds: a rule changed there is changed here. What differs is the relation
-`int_billing__traffic`, which the caller makes, and that every month is asked for.
+The models are the ones dbt builds: a rule changed there is changed here. What differs is the
+relation `int_billing__traffic`, which the caller makes, and that every month is asked for.
 """
 
 from __future__ import annotations

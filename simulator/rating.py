@@ -1,8 +1,9 @@
 """Contracts and the bills that follow from usage, exact throughout: the oracle.
 
 Belongs here: every rule of money that the truth ledger needs, reckoned the long way (all samples of
-a month, zeros too, sorted and counted off; quantities as fractions, amounts as decimals). Shares no code with the pipeline: it would share its
-mistakes. Does not belong here: how contract files are read (tariffs), speed.
+a month, zeros too, sorted and counted off; quantities as fractions, amounts as decimals). It shares
+no code with the pipeline: it would share its mistakes. Does not belong here: how contract files are
+read (tariffs), speed.
 """
 
 from __future__ import annotations
@@ -241,9 +242,9 @@ class _Reckoning:
 
     def _prices(self, charge: Charge, usage: Usage) -> bool:
         """Tell whether a component prices a row: by its own parts, or as the rest."""
-        if charge.valid_days == "activation":
-            if self.day_of[usage.slot_start] < self.tariff.activated_on:
-                return False
+        is_early = self.day_of[usage.slot_start] < self.tariff.activated_on
+        if is_early and charge.valid_days == "activation":
+            return False
         is_requests = charge.kind == "requests"
         part = usage.scheme if is_requests else usage.region
         if charge.parts is not None:

@@ -1,6 +1,6 @@
 """Contract files as tariffs: the oracle's own reading, which trusts that the file is sound.
 
-Belongs here: YAML to `Tariff`. Does not belong here: refusing broken files, which is the pipeline's.
+Belongs here: YAML to `Tariff`. Does not belong here: refusing broken files (the pipeline's task).
 """
 
 from __future__ import annotations

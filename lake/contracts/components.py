@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lake.contracts.problems import Problem
+from lake.contracts.problems import BrokenRuleError
 from lake.contracts.values import Amount, Edge, Month, Names, Percent, Price, Rate, Text
 
 PER_GB = ("per_gb_graduated", "per_gb_volume")
@@ -53,7 +53,7 @@ def check_tiers(edges: Sequence[tuple[Decimal, Decimal | None]], unit: str) -> N
     edge: Decimal | None = Decimal(0)
     for i, (start, end) in enumerate(edges):
         if edge is None:
-            raise Problem(
+            raise BrokenRuleError(
                 f"follows a tier without {high}",
                 "the open tier to be the last",
                 f"Give the one before a {high}.",
@@ -61,14 +61,14 @@ def check_tiers(edges: Sequence[tuple[Decimal, Decimal | None]], unit: str) -> N
             )
         if start != edge:
             what = "leaves a gap after" if start > edge else "overlaps"
-            raise Problem(
+            raise BrokenRuleError(
                 f"{start} {what} the previous tier, which ends at {edge}",
                 f"{edge}",
                 "Let each tier start where the one before it ends.",
                 ("tiers", i, low),
             )
         if end is not None and end <= start:
-            raise Problem(
+            raise BrokenRuleError(
                 f"{end} is not above {low} {start}",
                 "a larger number",
                 "Correct one of them.",
@@ -76,7 +76,7 @@ def check_tiers(edges: Sequence[tuple[Decimal, Decimal | None]], unit: str) -> N
             )
         edge = end
     if edge is not None:
-        raise Problem(
+        raise BrokenRuleError(
             f"the last tier ends at {edge}, so what is above it has no price",
             f"a last tier without {high}",
             f"Leave its {high} out.",
@@ -138,25 +138,29 @@ class Bandwidth(_Usage):
     def _check(self) -> Bandwidth:
         if (self.price_per_mbps is None) == (self.tiers is None):
             found = "neither" if self.tiers is None else "both"
-            raise Problem(f"{found} of price_per_mbps and tiers", "one of them", "Write one.", ())
+            raise BrokenRuleError(
+                f"{found} of price_per_mbps and tiers", "one of them", "Write one.", ()
+            )
         if self.tiers is not None:
             check_tiers([(t.from_mbps, t.to_mbps) for t in self.tiers], "mbps")
         if (self.commit_mbps is None) != (self.overage_price_per_mbps is None):
-            raise Problem(
+            raise BrokenRuleError(
                 "commit_mbps and overage_price_per_mbps come together, one is missing",
                 "both or none",
                 "Say what is committed and what a Mbps above it costs.",
                 (),
             )
         if self.commit_mbps is not None and self.tiers is not None:
-            raise Problem(
+            raise BrokenRuleError(
                 "a commit beside tiers",
                 "price_per_mbps for what is committed",
                 "Write the tiers above the commit as a graduated contract of their own.",
                 ("commit_mbps",),
             )
         if self.commit_mbps == 0:
-            raise Problem("0", "a number above 0", "Leave the commit out.", ("commit_mbps",))
+            raise BrokenRuleError(
+                "0", "a number above 0", "Leave the commit out.", ("commit_mbps",)
+            )
         return self
 
 
@@ -179,7 +183,7 @@ class Commit(Strict):
     @model_validator(mode="after")
     def _check(self) -> Commit:
         if self.overage_multiplier < 1:
-            raise Problem(
+            raise BrokenRuleError(
                 f"{self.overage_multiplier}",
                 "a number of at least 1",
                 "Write a cheaper price above a commit as a tier.",
@@ -210,11 +214,13 @@ class Credit(Strict):
     def _check(self) -> Credit:
         if (self.amount is None) == (self.percent is None):
             found = "neither" if self.amount is None else "both"
-            raise Problem(f"{found} of amount and percent", "one of them", "Write one.", ())
+            raise BrokenRuleError(f"{found} of amount and percent", "one of them", "Write one.", ())
         if self.percent is not None and self.percent > 100:
-            raise Problem(f"{self.percent}", "at most 100 per cent", "Correct it.", ("percent",))
+            raise BrokenRuleError(
+                f"{self.percent}", "at most 100 per cent", "Correct it.", ("percent",)
+            )
         if self.first_month and self.last_month and self.last_month < self.first_month:
-            raise Problem(
+            raise BrokenRuleError(
                 f"{self.last_month} is before first_month {self.first_month}",
                 "the same or a later month",
                 "Correct one of them.",

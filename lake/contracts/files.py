@@ -24,7 +24,7 @@ from lake.contracts.components import (
     Requests,
     Tax,
 )
-from lake.contracts.problems import PriceContractError, Problem, refusal
+from lake.contracts.problems import BrokenRuleError, PriceContractError, refusal
 from lake.contracts.schema import Contract, Overhead, Rounding
 
 Where = tuple[str | int, ...]
@@ -93,7 +93,7 @@ def _first(error: ValidationError) -> tuple[Where, str]:
     chosen = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     path = _plain(chosen["loc"])
     cause = (chosen.get("ctx") or {}).get("error")
-    if isinstance(cause, Problem):
+    if isinstance(cause, BrokenRuleError):
         return (*path, *cause.path), str(cause)
     return path, _sentence(chosen, path)
 
@@ -173,10 +173,11 @@ def _line(root: yaml.Node | None, path: Where) -> int | None:
             for key, value in node.value:
                 if key.value == str(part):
                     step, line = value, key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            if part < len(node.value):
-                step = node.value[part]
-                line = step.start_mark.line + 1
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
+            step = node.value[part]
+            line = step.start_mark.line + 1
         if step is None:
             break
         node = step

@@ -9,7 +9,7 @@ class PriceContractError(RuntimeError):
     """A contract breaks a rule; the message names file, line, field, finding and remedy."""
 
 
-class Problem(ValueError):
+class BrokenRuleError(ValueError):
     """A broken rule inside a contract; `path` leads to its field from where it is raised."""
 
     def __init__(

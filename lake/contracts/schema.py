@@ -20,7 +20,7 @@ from lake.contracts.components import (
     Requests,
     Strict,
 )
-from lake.contracts.problems import Problem
+from lake.contracts.problems import BrokenRuleError
 from lake.contracts.values import Currency, Day, Factor, Instant, Month, Names, Text, Zone
 
 #: bytes of one unit of volume
@@ -50,7 +50,7 @@ class Overhead(Strict):
     def _check(self) -> Overhead:
         low, high = self.bounds
         if self.factor == 0 or not low <= self.factor <= high:
-            raise Problem(
+            raise BrokenRuleError(
                 f"{self.factor} with an interval from {low} to {high}",
                 "a factor above 0 inside its interval",
                 "Correct factor, low or high.",
@@ -97,7 +97,7 @@ class Contract(Strict):
     @model_validator(mode="after")
     def _check(self) -> Contract:
         if self.valid_to is not None and self.valid_to <= self.valid_from:
-            raise Problem(
+            raise BrokenRuleError(
                 f"{self.valid_to} is not after valid_from {self.valid_from}",
                 "a later month",
                 "Correct one.",
@@ -136,7 +136,7 @@ def _check_coverage(contract: Contract) -> None:
                if isinstance(c, PerGb | Bandwidth)]  # fmt: skip
     requests = [(i, c) for i, c in enumerate(contract.components) if isinstance(c, Requests)]
     if not traffic and not requests:
-        raise Problem(
+        raise BrokenRuleError(
             "no component prices traffic or requests",
             "one of per_gb_graduated, per_gb_volume, requests or a bandwidth kind",
             "Add it; a price of 0 says that traffic is free.",
@@ -152,7 +152,7 @@ def _check_parts(parts: list[tuple[int, tuple[str, ...] | None]], field: str, wo
         for name in (None,) if names is None else names:
             if name in seen:
                 what = f"{word} {name!r}" if name is not None else f"every other {word}"
-                raise Problem(
+                raise BrokenRuleError(
                     f"{what} is priced by components[{seen[name]}] already",
                     f"each {word} in one component",
                     "Name it in one of them, or put the second price into its tiers.",
@@ -160,7 +160,7 @@ def _check_parts(parts: list[tuple[int, tuple[str, ...] | None]], field: str, wo
                 )
             seen[name] = i
     if parts and None not in seen:
-        raise Problem(
+        raise BrokenRuleError(
             f"every component names its {field}, so what lies outside has no price",
             f"one component without {field}, for the rest",
             "Add it; a price of 0 says that the rest is free.",
@@ -183,7 +183,7 @@ def _check_units(contract: Contract) -> None:
             edges += [(("minimum_mbps",), c.minimum_mbps, size)]
         for path, edge, size in edges:
             if edge is not None and edge * size != int(edge * size):
-                raise Problem(
+                raise BrokenRuleError(
                     f"{edge} is no whole number of bytes",
                     "an edge that does not cut a byte",
                     "Round it.",
@@ -200,7 +200,7 @@ def _check_money(contract: Contract) -> None:
     for kind in _ONCE:
         found = [i for i, c in enumerate(contract.components) if c.kind == kind]
         if len(found) > 1:
-            raise Problem(
+            raise BrokenRuleError(
                 f"a second {kind}", f"at most one {kind}", "Add them up.", ("components", found[1])
             )
 
@@ -212,7 +212,7 @@ def _check_activation(contract: Contract) -> None:
             and c.valid_days == "activation"
             and contract.activated_on is None
         ):
-            raise Problem(
+            raise BrokenRuleError(
                 "activation without a day of activation",
                 "activated_on beside valid_from",
                 "Add it to the contract.",
@@ -225,7 +225,7 @@ def _check_prefixes(contract: Contract) -> None:
     for region, prefixes in contract.regions.items():
         for prefix in prefixes:
             if prefix in seen:
-                raise Problem(
+                raise BrokenRuleError(
                     f"{prefix!r} belongs to {seen[prefix]!r} already",
                     "each beginning of a PoP name in one region",
                     "Take it out of one.",

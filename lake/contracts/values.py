@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from lake.contracts.problems import Problem
+from lake.contracts.problems import BrokenRuleError
 
 _MOST = Decimal(10) ** 9
 
@@ -21,7 +21,7 @@ def _exact(scale: int, most: Decimal = _MOST) -> Any:
         if isinstance(value, Decimal):
             number = value
         elif isinstance(value, bool) or not isinstance(value, int | str):
-            raise Problem(
+            raise BrokenRuleError(
                 f"{value!r} is a {type(value).__name__}",
                 'a whole number or a quoted decimal such as "0.085"',
                 "Put it in quotes: an unquoted decimal is read as a binary fraction.",
@@ -30,11 +30,13 @@ def _exact(scale: int, most: Decimal = _MOST) -> Any:
             try:
                 number = Decimal(value)
             except InvalidOperation:
-                raise Problem(f"{value!r}", "a decimal number", "Correct it.") from None
+                raise BrokenRuleError(f"{value!r}", "a decimal number", "Correct it.") from None
         if not number.is_finite() or number < 0 or number >= most:
-            raise Problem(f"{value!r}", f"a number from 0 to below {most:,f}", "Correct it.")
+            raise BrokenRuleError(
+                f"{value!r}", f"a number from 0 to below {most:,f}", "Correct it."
+            )
         if number != round(number, scale):
-            raise Problem(
+            raise BrokenRuleError(
                 f"{value!r} is finer than 10^-{scale}", f"at most {scale} decimals", "Round it."
             )
         return number
@@ -58,7 +60,7 @@ Factor = Annotated[Decimal, *_number(6, Decimal(100))]
 
 def _month(value: object) -> dt.date:
     if isinstance(value, dt.datetime) or not isinstance(value, dt.date) or value.day != 1:
-        raise Problem(
+        raise BrokenRuleError(
             f"{value}",
             "the first day of a month, as 2026-01-01 (tiers count calendar months)",
             "Write that.",
@@ -68,7 +70,7 @@ def _month(value: object) -> dt.date:
 
 def _day(value: object) -> dt.date:
     if isinstance(value, dt.datetime) or not isinstance(value, dt.date):
-        raise Problem(f"{value!r}", "a date, as 2026-01-05", "Write that.")
+        raise BrokenRuleError(f"{value!r}", "a date, as 2026-01-05", "Write that.")
     return value
 
 
@@ -77,12 +79,14 @@ def _instant(value: object) -> dt.datetime:
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
     if isinstance(value, dt.date):
         return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
-    raise Problem(f"{value!r}", "a date or an instant, as 2026-01-05T10:00:00Z", "Write that.")
+    raise BrokenRuleError(
+        f"{value!r}", "a date or an instant, as 2026-01-05T10:00:00Z", "Write that."
+    )
 
 
 def _zone(value: str) -> str:
     if value not in available_timezones():
-        raise Problem(
+        raise BrokenRuleError(
             f"unknown time zone {value!r}",
             "a name of the IANA database, such as Asia/Shanghai or UTC",
             "Correct it; an offset such as +08:00 has no daylight saving rule.",
@@ -93,19 +97,19 @@ def _zone(value: str) -> str:
 
 def _currency(value: object) -> str:
     if not isinstance(value, str) or len(value) != 3 or not value.isascii() or not value.isupper():
-        raise Problem(
+        raise BrokenRuleError(
             f"{value!r}", "a currency code of ISO 4217, such as USD or CNY", "Write its code."
         )
     if value == "RMB":
-        raise Problem("'RMB'", "a currency code of ISO 4217", "Write CNY.")
+        raise BrokenRuleError("'RMB'", "a currency code of ISO 4217", "Write CNY.")
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise Problem(f"{value!r}", "a text", "Write one.")
+        raise BrokenRuleError(f"{value!r}", "a text", "Write one.")
     if any(ord(c) < 32 or ord(c) == 127 for c in value) or len(value) > 200:
-        raise Problem(f"{value!r}", "one line of at most 200 characters", "Shorten it.")
+        raise BrokenRuleError(f"{value!r}", "one line of at most 200 characters", "Shorten it.")
     return value
 
 
