@@ -125,8 +125,8 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a contract file, for editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Weir price contract",
         **Contract.model_json_schema(),
+        "title": "Weir price contract",
     }
 
 

@@ -12,16 +12,19 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from lake.marts import marts_of
 from orchestration.build import build_defs
 from orchestration.resources import Clock, Lake
 from orchestration.settings import PROJECT, tool
 
+BILLING_STEPS = ("days", "lines", "months", "quantities", "reach", "summed", "traffic", "usage")
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],
     "bronze": ["bronze/cdn_requests", "bronze/rec_events"],
     "ops": ["ops/check_results", "ops/deliveries", "ops/refreshes", "ops/rejects", "ops/releases"],
-    "contracts": ["contracts/price_contract_tiers"],
+    "contracts": ["contracts/price_contracts"],
     "staging": [
+        *(f"intermediate/int_billing__{step}" for step in BILLING_STEPS),
         "intermediate/int_cdn__duplicates_hourly",
         "intermediate/int_cdn__traffic_5m",
         "intermediate/int_rec__duplicates_hourly",
@@ -174,9 +177,8 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
         "gold/ttfb_buckets_hourly",
     }
     assert selected["refresh_billing"] == {
-        f"{layer}/{mart}" for layer in ("marts", "gold") for mart in ("usage_monthly", "bill_lines",
-                                                                      "bills")
-    }  # fmt: skip
+        f"{layer}/{mart.name}" for layer in ("marts", "gold") for mart in marts_of("billing")
+    } | {f"intermediate/int_billing__{step}" for step in BILLING_STEPS}
     for keys in selected.values():
         assert not [k for k in keys if k.startswith(("bronze/", "landing/"))]
 
@@ -214,6 +216,7 @@ import socket, sys
 def refuse(*_args, **_kwargs):
     raise AssertionError("the network was touched")
 socket.socket.connect = refuse
+from lake.marts import marts_of
 from orchestration.build import build_defs
 build_defs().get_repository_def()
 print("great_expectations" in sys.modules)
