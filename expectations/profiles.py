@@ -385,6 +385,32 @@ _BILLING = (
             "vendors_without_bill": _count("bills = 0 and used > 0"),
         },
     ),
+    Part(
+        "marts.bill_allocations",
+        "month",
+        {
+            "allocation_duplicate_keys": _doubled(
+                "month", "contract_id", "method", "dimension", "part"
+            ),
+        },
+    ),
+    Part(
+        """(
+            select b.month, greatest(abs(min(p.amount) - b.amount), abs(max(p.amount) - b.amount))
+                as difference, count(p.amount) as sums
+            from (select month, contract_id, amount from marts.bills where {month_range}) as b
+            left join (
+                select month, contract_id, method, dimension, sum(amount) as amount
+                from marts.bill_allocations where {month_range} group by all
+            ) as p on p.month = b.month and p.contract_id = b.contract_id
+            group by b.month, b.contract_id, b.amount
+        )""",
+        "month",
+        {
+            "allocation_difference": "max(difference)",
+            "bills_not_allocated": _count("sums = 0"),
+        },
+    ),
 )
 _HOUR_PARTS: dict[Family, tuple[Part, ...]] = {
     "delivery": (_TRAFFIC, _QOS, _BUCKETS, _TRAFFIC_AGAINST_QOS, _BUCKETS_AGAINST_QOS),
@@ -393,7 +419,7 @@ _HOUR_PARTS: dict[Family, tuple[Part, ...]] = {
 MART_TABLES: dict[str, tuple[str, ...]] = {
     "delivery": ("traffic_5m", "qos_hourly", "ttfb_buckets_hourly"),
     "engagement": ("engagement_hourly",),
-    "billing": ("usage_monthly", "bill_lines", "bills"),
+    "billing": ("usage_monthly", "bill_lines", "bills", "bill_allocations"),
 }
 
 

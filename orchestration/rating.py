@@ -35,6 +35,7 @@ MODELS = (
     "marts/billing/bill_lines",
     "marts/billing/bills",
 )
+ALLOCATIONS = "marts/billing/bill_allocations"
 TRAFFIC = "int_billing__traffic"
 
 
@@ -136,7 +137,12 @@ def rate(
     )
     models = models or Models()
     for model in MODELS:
-        materialized, sql = models.sql(model)
-        kind = "view" if materialized == "view" else "table"
-        name = quote_identifier(model.rsplit("/", 1)[-1])
-        connection.execute(f"create or replace temp {kind} {name} as {sql}")
+        build(connection, models, model)
+
+
+def build(connection: duckdb.DuckDBPyConnection, models: Models, model: str) -> None:
+    """Make one model under its own name."""
+    materialized, sql = models.sql(model)
+    kind = "view" if materialized == "view" else "table"
+    name = quote_identifier(model.rsplit("/", 1)[-1])
+    connection.execute(f"create or replace temp {kind} {name} as {sql}")

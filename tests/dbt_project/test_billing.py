@@ -137,7 +137,7 @@ def test_a_refresh_touches_the_requested_months_alone_and_empties_what_became_em
     assert weir.rows("select count(*) from marts.bills") == [(2,)]
 
 
-_BILLING = ("usage_monthly", "bill_lines", "bills")
+_BILLING = ("usage_monthly", "bill_lines", "bills", "bill_allocations")
 
 
 def test_no_column_of_the_billing_marts_is_a_double(weir):

@@ -159,6 +159,8 @@ create table marts.bill_lines (month date, contract_id varchar, vendor varchar, 
 create table marts.bills (month date, contract_id varchar, vendor varchar, currency varchar,
     zone varchar, requests decimal(38, 0), logged_bytes decimal(38, 0), amount_low decimal(38, 6),
     amount decimal(38, 6), amount_high decimal(38, 6));
+create table marts.bill_allocations (month date, contract_id varchar, vendor varchar,
+    currency varchar, method varchar, dimension varchar, part varchar, amount decimal(38, 6));
 """
 # a tenant that is not known is a null: every comparison between marts must survive it
 _HOURS = """
@@ -183,6 +185,10 @@ insert into marts.usage_monthly
 insert into marts.bills
     select m, 'c1', 'cloudfront', 'USD', 'UTC', 2000, 1500000400, 150, 150, 150
     from unnest([{months}]) as a(m);
+insert into marts.bill_allocations
+    select m, 'c1', 'cloudfront', 'USD', w, d, p, 75
+    from unnest([{months}]) as a(m), (values ('volume'), ('billed_slot')) as w(w),
+        (values ('customer'), ('pop')) as d(d), (values ('a'), ('b')) as p(p);
 insert into marts.bill_lines
     select m, 'c1', 'cloudfront', 'USD', n, c, k, i, null, u, f, t, q, p, b, o, x
     from unnest([{months}]) as a(m), (values

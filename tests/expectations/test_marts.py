@@ -23,7 +23,7 @@ _AT = "timestamptz '2026-11-16 11:00:00+00'"
 
 def _set(table: str, change: str) -> str:
     key = f"slot_start = {_AT}" if table == "traffic_5m" else f"hour = {_AT}"
-    if table in {"usage_monthly", "bill_lines", "bills"}:
+    if table in {"usage_monthly", "bill_lines", "bills", "bill_allocations"}:
         key = "month = date '2026-11-01'"
     return f"update marts.{table} set {change} where {key}"
 
@@ -31,7 +31,7 @@ def _set(table: str, change: str) -> str:
 def _again(table: str) -> str:
     key = "slot_start" if table == "traffic_5m" else "hour"
     moment = _AT
-    if table in {"usage_monthly", "bill_lines", "bills"}:
+    if table in {"usage_monthly", "bill_lines", "bills", "bill_allocations"}:
         key, moment = "month", "date '2026-11-01'"
     return f"insert into marts.{table} select * from marts.{table} where {key} = {moment} limit 1"
 
@@ -88,6 +88,11 @@ DEFECTS = {
     "bills/usage_is_billed": _set("usage_monthly", "cdn = 'cloudflare'"),
     "bills/bill_keys_are_unique": _again("bills"),
     "bills/bill_amounts_are_not_negative": _set("bills", "amount = -150"),
+    "bill_allocations/allocation_keys_are_unique": _again("bill_allocations"),
+    "bill_allocations/parts_add_up_to_the_bill": _set("bill_allocations", "amount = 75.01"),
+    "bill_allocations/every_bill_is_allocated": (
+        "delete from marts.bill_allocations where month = date '2026-11-01'"
+    ),
 }
 CASES = [
     (suite.profiles[0], f"{suite.name}/{rule.name}")

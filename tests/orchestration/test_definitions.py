@@ -37,8 +37,14 @@ ASSETS = {
         "marts/traffic_5m",
         "marts/ttfb_buckets_hourly",
     ],
-    "marts_billing": ["marts/bill_lines", "marts/bills", "marts/usage_monthly"],
+    "marts_billing": [
+        "marts/bill_allocations",
+        "marts/bill_lines",
+        "marts/bills",
+        "marts/usage_monthly",
+    ],
     "gold": [
+        "gold/bill_allocations",
         "gold/bill_lines",
         "gold/bills",
         "gold/engagement_hourly",

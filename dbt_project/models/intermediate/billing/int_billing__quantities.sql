@@ -3,7 +3,7 @@
 -- What each component measured: one row per contract, month, estimate and component, and per scope
 -- or day where the contract counts those alone. The quantity is q / (unit_base * scale) in the
 -- component's unit, all whole numbers; nothing is rounded but what the contract rounds.
-with usage as (
+with placed as (
 
     select * from {{ ref('int_billing__summed') }}
 
@@ -25,52 +25,6 @@ components as (
 
     select * from {{ source('contracts', 'price_components') }}
     where measure in ('bytes', 'requests', 'rate')
-
-),
-
-parts as (
-
-    select * from {{ source('contracts', 'price_component_parts') }}
-
-),
-
-rests as (
-
-    select
-        contract_key,
-        max(case when measure <> 'requests' then component_no end) as traffic_no,
-        max(case when measure = 'requests' then component_no end) as requests_no
-    from components
-    where is_rest
-    group by 1
-
-),
-
--- Which component prices the traffic of a row, and which one its requests.
-placed as (
-
-    select
-        usage.contract_key,
-        usage.month,
-        usage.day,
-        usage.slot_start,
-        usage.scope,
-        usage.requests,
-        usage.bytes,
-        usage.bytes_in,
-        usage.completeness_ppm,
-        coalesce(regions.component_no, rests.traffic_no) as traffic_no,
-        coalesce(schemes.component_no, rests.requests_no) as requests_no
-    from usage
-    inner join rests on rests.contract_key = usage.contract_key
-    left join parts as regions
-        on regions.contract_key = usage.contract_key
-        and regions.part = usage.region
-        and regions.measure = 'traffic'
-    left join parts as schemes
-        on schemes.contract_key = usage.contract_key
-        and schemes.part = usage.scheme
-        and schemes.measure = 'requests'
 
 ),
 

@@ -1,6 +1,6 @@
 {{ config(tags=['billing']) }}
 
--- Usage summed over all that counts together: by slot, region and scheme, and by scope only where a
+-- Usage summed over all that counts together: by slot and component, and by scope only where a
 -- component of the contract counts scopes alone. A million rows of customers become one month.
 with scoped as (
 
@@ -18,8 +18,8 @@ select
     usage.day,
     usage.slot_start,
     case when scoped.is_scoped = 1 then usage.scope else '' end as scope,
-    usage.region,
-    usage.scheme,
+    usage.traffic_no,
+    usage.requests_no,
     usage.completeness_ppm,
     {{ whole('sum(usage.requests)') }} as requests,
     {{ whole('sum(usage.bytes)') }} as bytes,

@@ -1,7 +1,8 @@
 {{ config(tags=['billing'], materialized='view') }}
 
 -- Usage under its contract: each row in its billing month and day, its region by the beginning of
--- its PoP's name (the longest that fits) and in the one contract of its customer.
+-- its PoP's name (the longest that fits), in the one contract of its customer, with the component
+-- that prices its traffic and the one that prices its requests.
 with traffic as (
 
     select * from {{ ref('int_billing__traffic') }}
@@ -88,16 +89,36 @@ placed as (
         on months.month = traffic.period
         and months.vendor = traffic.vendor
 
+),
+
+parts as (
+
+    select * from {{ source('contracts', 'price_component_parts') }}
+
+),
+
+rests as (
+
+    select
+        contract_key,
+        max(case when measure in ('bytes', 'rate') then component_no end) as traffic_no,
+        max(case when measure = 'requests' then component_no end) as requests_no
+    from {{ source('contracts', 'price_components') }}
+    where is_rest
+    group by 1
+
 )
 
 select
     placed.contract_key,
-    months.month,
+    placed.month,
     placed.day,
     placed.slot_start,
     placed.scope,
+    placed.pop,
     coalesce(placed.region, pop_regions.region, 'other') as region,
-    coalesce(placed.scheme, 'other') as scheme,
+    coalesce(regions.component_no, rests.traffic_no) as traffic_no,
+    coalesce(schemes.component_no, rests.requests_no) as requests_no,
     placed.requests,
     placed.bytes,
     placed.bytes_in,
@@ -106,6 +127,7 @@ from placed
 inner join months
     on months.contract_key = placed.contract_key
     and months.month = placed.month
+inner join rests on rests.contract_key = placed.contract_key
 left join customers
     on customers.contract_key = placed.contract_key
     and customers.customer = placed.scope
@@ -116,5 +138,13 @@ left join named_elsewhere
 left join pop_regions
     on pop_regions.contract_key = placed.contract_key
     and pop_regions.pop = placed.pop
+left join parts as regions
+    on regions.contract_key = placed.contract_key
+    and regions.part = coalesce(placed.region, pop_regions.region, 'other')
+    and regions.measure = 'traffic'
+left join parts as schemes
+    on schemes.contract_key = placed.contract_key
+    and schemes.part = coalesce(placed.scheme, 'other')
+    and schemes.measure = 'requests'
 where customers.customer is not null
 or (months.is_rest and named_elsewhere.customer is null)
