@@ -29,6 +29,7 @@ MODELS = (
     "intermediate/billing/int_billing__months",
     "intermediate/billing/int_billing__days",
     "intermediate/billing/int_billing__usage",
+    "intermediate/billing/int_billing__narrowed",
     "intermediate/billing/int_billing__summed",
     "intermediate/billing/int_billing__quantities",
     "intermediate/billing/int_billing__lines",
@@ -49,6 +50,7 @@ class Models:
     def __init__(self, project: Path = DBT_PROJECT) -> None:
         self._project = project
         self._settings: dict[str, Any] = {}
+        self._dropped: frozenset[str] = frozenset()
         self._environment = jinja2.Environment(  # noqa: S701 - SQL, not HTML
             extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined
         )
@@ -58,9 +60,17 @@ class Models:
         for name in dir(self._macros):
             if not name.startswith("_"):
                 self._environment.globals[name] = getattr(self._macros, name)
+        self._environment.globals["kept_column"] = self._kept
 
-    def sql(self, model: str) -> tuple[str, str]:
-        """Return how a model is materialized, and its SQL."""
+    def _kept(self, name: str) -> str:
+        return "''" if name in self._dropped else name
+
+    def sql(self, model: str, dropped: frozenset[str] = frozenset()) -> tuple[str, str]:
+        """Return how a model is materialized, and its SQL.
+
+        dropped: columns of the usage that no contract tells apart (scope, pop).
+        """
+        self._dropped = dropped
         self._settings = {"materialized": "table"}
         text = (self._project / "models" / f"{model}.sql").read_text()
         try:
@@ -101,23 +111,28 @@ class Models:
         }
 
 
-def show_contracts(connection: duckdb.DuckDBPyConnection, contracts: Iterable[Governed]) -> None:
-    """Create the tables of contracts that the models join."""
-    fill_contracts(connection, rows_of(contracts), "")
-
-
 def fill_contracts(
-    connection: duckdb.DuckDBPyConnection, rows: Mapping[str, list[tuple[object, ...]]], prefix: str
+    connection: duckdb.DuckDBPyConnection, rows: Mapping[str, list[tuple[object, ...]]]
 ) -> None:
-    """Create and fill the tables; prefix: a quoted schema with its dot, or nothing."""
+    """Create and fill the tables of contracts that the models join."""
     for name, columns in TABLES.items():
         ddl = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-        connection.execute(f"create or replace temp table {prefix}{quote_identifier(name)} ({ddl})")
+        connection.execute(f"create or replace temp table {quote_identifier(name)} ({ddl})")
         if rows[name]:
             marks = ", ".join("?" for _ in columns)
             connection.executemany(
-                f"insert into {prefix}{quote_identifier(name)} values ({marks})", rows[name]
+                f"insert into {quote_identifier(name)} values ({marks})", rows[name]
             )
+
+
+def _needless(rows: Mapping[str, list[tuple[object, ...]]]) -> frozenset[str]:
+    """Return the columns of the usage that these contracts do not tell apart."""
+    at = list(TABLES["price_components"]).index("is_per_scope")
+    has_scopes = rows["price_contract_customers"] or any(r[at] for r in rows["price_components"])
+    has_regions = rows["price_contract_regions"]
+    return frozenset(
+        name for name, is_needed in (("scope", has_scopes), ("pop", has_regions)) if not is_needed
+    )
 
 
 def rate(
@@ -129,20 +144,27 @@ def rate(
 
     All months from the first to the last usage are billed: a silent one between owes its commit.
     """
-    show_contracts(connection, contracts)
+    rows = rows_of(contracts)
+    fill_contracts(connection, rows)
     connection.execute(
         f"create or replace temp view int_billing__reach as select min(slot_start) as first_slot, "
         "max(slot_start) as last_slot, min(period) as first_period, max(period) as last_period "
         f"from {TRAFFIC}"
     )
     models = models or Models()
+    dropped = _needless(rows)
     for model in MODELS:
-        build(connection, models, model)
+        build(connection, models, model, dropped)
 
 
-def build(connection: duckdb.DuckDBPyConnection, models: Models, model: str) -> None:
+def build(
+    connection: duckdb.DuckDBPyConnection,
+    models: Models,
+    model: str,
+    dropped: frozenset[str] = frozenset(),
+) -> None:
     """Make one model under its own name."""
-    materialized, sql = models.sql(model)
+    materialized, sql = models.sql(model, dropped)
     kind = "view" if materialized == "view" else "table"
     name = quote_identifier(model.rsplit("/", 1)[-1])
     connection.execute(f"create or replace temp {kind} {name} as {sql}")

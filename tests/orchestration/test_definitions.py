@@ -17,7 +17,27 @@ from orchestration.build import build_defs
 from orchestration.resources import Clock, Lake
 from orchestration.settings import PROJECT, tool
 
-BILLING_STEPS = ("days", "lines", "months", "quantities", "reach", "summed", "traffic", "usage")
+BILLING_STEPS = (
+    "days",
+    "lines",
+    "months",
+    "narrowed",
+    "quantities",
+    "reach",
+    "summed",
+    "traffic",
+    "usage",
+)
+    "days",
+    "lines",
+    "months",
+    "narrowed",
+    "quantities",
+    "reach",
+    "summed",
+    "traffic",
+    "usage",
+)
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],
     "bronze": ["bronze/cdn_requests", "bronze/rec_events"],

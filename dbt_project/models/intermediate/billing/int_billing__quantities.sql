@@ -28,7 +28,20 @@ components as (
 
 ),
 
--- Of slots with deliveries held or refused, "high" counts what they would hold at the same density.
+-- Of slots with deliveries held or refused, "high" counts what they would hold at the same density;
+-- where all slots are complete it is the same series, reckoned once.
+series as (
+
+    select 'logged' as series
+
+    union all
+
+    select 'high' as series
+    from (select min(completeness_ppm) as least from placed) as completeness
+    where least < 1000000
+
+),
+
 estimates as (
 
     select
@@ -36,8 +49,10 @@ estimates as (
         factors.estimate,
         factors.factor_num,
         factors.factor_den,
-        case when factors.estimate = 'high' then 'high' else 'logged' end as series
+        case when factors.estimate = 'high' and known.series_count = 2 then 'high' else 'logged' end
+            as series
     from {{ source('contracts', 'price_contract_estimates') }} as factors
+    cross join (select count(*) as series_count from series) as known
 
 ),
 
@@ -127,7 +142,7 @@ samples as (
     inner join components
         on components.contract_key = summed.contract_key
         and components.component_no = summed.component_no
-    cross join (select 'logged' as series union all select 'high' as series) as series
+    cross join series
 
 ),
 
@@ -225,7 +240,7 @@ valid_days as (
         coalesce(day_values.value, 0) as value
     from rated
     inner join days on days.contract_key = rated.contract_key and days.month = rated.month
-    cross join (select 'logged' as series union all select 'high' as series) as series
+    cross join series
     left join day_values
         on day_values.contract_key = rated.contract_key
         and day_values.month = rated.month
@@ -274,7 +289,7 @@ counted as (
         ) as fourth_value,
         max(ordered_days.day) filter (where ordered_days.place = 4) as fourth_day
     from rated
-    cross join (select 'logged' as series union all select 'high' as series) as series
+    cross join series
     left join ordered_days
         on ordered_days.contract_key = rated.contract_key
         and ordered_days.month = rated.month
@@ -390,7 +405,7 @@ measured as (
         on components.contract_key = subjects.contract_key
         and components.component_no = subjects.component_no
         and components.measure <> 'rate'
-    cross join (select 'logged' as series union all select 'high' as series) as series
+    cross join series
     left join volumes
         on volumes.contract_key = subjects.contract_key
         and volumes.month = subjects.month

@@ -2,7 +2,13 @@
 
 -- Usage summed over all that counts together: by slot and component, and by scope only where a
 -- component of the contract counts scopes alone. A million rows of customers become one month.
-with scoped as (
+with usage as (
+
+    {{ billed_usage(ref('int_billing__narrowed')) | indent }}
+
+),
+
+scoped as (
 
     select
         contract_key,
@@ -24,6 +30,6 @@ select
     {{ whole('sum(usage.requests)') }} as requests,
     {{ whole('sum(usage.bytes)') }} as bytes,
     {{ whole('sum(usage.bytes_in)') }} as bytes_in
-from {{ ref('int_billing__usage') }} as usage
+from usage
 inner join scoped on scoped.contract_key = usage.contract_key
 group by 1, 2, 3, 4, 5, 6, 7, 8
