@@ -35,6 +35,7 @@ CANDIDATES = {
     "weir_raw": "Weir, raw columns",
 }
 BASE = "duckdb"
+_EXAMPLE_SOURCES = Path(__file__).parents[1] / "docs/sources"
 _NOW = datetime(2026, 11, 17, tzinfo=UTC)
 _HEAD_BYTES = 1 << 18
 
@@ -97,12 +98,11 @@ def _ingest(
     from lake.pseudonyms import Keyring
     from lake.reads import relation_sql
     from lake.records import REJECTS
-    from lake.source import load_sources
 
     _import_what_runs()
     logs = load_logs(Path(manifest))
     settings = _settings(home)
-    source = source or load_sources(settings.sources)[logs.family]
+    source = source or source_of(logs.family)
     record = record or family_of(source.format).record
     catalog = open_catalog(settings)
     ensure_all(catalog)
@@ -153,18 +153,10 @@ def duckdb(manifest: str, home: str) -> Job:
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
     types = raw_types(layout)
-    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in types.items())
+    if logs.family == "akamai_structured":  # as the file has them
+        types = {c: types.get(c, "VARCHAR") for c in source.fields}
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
-    sql = (
-        f"from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
-        "hive_partitioning=false)"
-    )
-    if logs.family == "cloudfront":
-        sql = (
-            f"from read_csv({files}, delim='\t', quote='', escape='', header=false, "
-            f"auto_detect=false, skip={layout.header_lines}, columns={{{columns}}}, "
-            "nullstr='-', ignore_errors=true, hive_partitioning=false)"
-        )
+    sql = _base_sql(logs.family, files, layout, types)
     fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
     properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
     catalog = open_catalog(_settings(home))
@@ -175,6 +167,34 @@ def duckdb(manifest: str, home: str) -> Job:
             table.append(connection.sql(sql).to_arrow_table())
 
     return Job(run, lambda: {"rows": _total_records(table), "malformed": None, "is_exact": None})
+
+
+def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str]) -> str:
+    """Return the read of typed raw columns as one would write it without Weir."""
+    from lake.formats import ndjson
+    from lake.formats.template import TemplateLayout
+    from lake.formats.templatesql import select_sql
+    from lake.reads import quote_identifier
+
+    columns, picked = ndjson.columns_of(types)
+    csv = "quote='', escape='', header=false, auto_detect=false, ignore_errors=true, "
+    csv += "hive_partitioning=false"
+    if isinstance(layout, TemplateLayout):
+        lines = f"(from read_csv({files}, delim='\x02', {csv}, columns={{'line': 'VARCHAR'}}))"
+        casts = (
+            f"try_cast({quote_identifier(c)} as {t}) as {quote_identifier(c)}"
+            for c, t in types.items()
+        )
+        return f"select {', '.join(casts)} from ({select_sql(layout.template, lines)})"
+    if family in ("cloudfront", "cloudfront_realtime", "akamai_structured"):
+        return (
+            f"from read_csv({files}, delim='\t', {csv}, skip={layout.header_lines}, "
+            f"columns={{{columns}}}, nullstr='-')"
+        )
+    return (
+        f"select {picked} from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
+        "hive_partitioning=false) raw"
+    )
 
 
 def _pass_everything(subjects: Sequence[DeliverySubject]) -> AuditReport:
@@ -203,15 +223,32 @@ def _settings(home: str) -> LakeSettings:
     return load_settings({}, Path(home))
 
 
+def source_of(family: str) -> Source:
+    """Return the source of a family: packaged, an example, or CloudFront's for its other logs."""
+    from benchmarks.harness import PROJECT
+    from benchmarks.logs import OWN, VENDORS
+    from lake.settings import PACKAGED_SOURCES
+    from lake.source import load_sources
+    from simulator.cloudfront_realtime import FIELDS
+
+    packaged = load_sources(
+        PROJECT / "docs/sources" if family in {**OWN, **VENDORS} else PACKAGED_SOURCES
+    )
+    if family in packaged:
+        return packaged[family]
+    fields = FIELDS if family == "cloudfront_realtime" else ()
+    return packaged["cloudfront"].model_copy(
+        update={"name": family, "format": family, "fields": fields}
+    )
+
+
 def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
-    """Return the packaged source of a family, and the layout of its first file."""
+    """Return the source of a family, and the layout of its first file."""
     from isal import igzip
 
     from lake.formats import family_of
-    from lake.settings import PACKAGED_SOURCES
-    from lake.source import load_sources
 
-    source = load_sources(PACKAGED_SOURCES)[logs.family]
+    source = source_of(logs.family)
     with igzip.open(logs.landing / min(logs.malformed)) as stream:
         head = stream.read(_HEAD_BYTES)
     return source, family_of(source.format).layout(head, source, None)

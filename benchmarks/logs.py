@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,26 +18,60 @@ import numpy as np
 from isal import igzip
 
 from benchmarks.harness import Job, measure
+from simulator.akamai import AkamaiStructuredWriter, AkamaiWriter
 from simulator.arrays import IntArray
 from simulator.audience import Sessions, make_sessions
+from simulator.azure import AzureWriter
 from simulator.cloudflare import CloudflareWriter
 from simulator.cloudfront import HEADER, CloudFrontWriter
+from simulator.cloudfront_realtime import CloudFrontRealtimeWriter
+from simulator.cloudfront_v2 import CloudFrontV2Writer
+from simulator.combined import ApacheWriter, NginxWriter
 from simulator.events import Events, EventWriter, make_events
-from simulator.files import cloudflare_key, cloudfront_key, event_key
+from simulator.files import cloudflare_key, cloudfront_key, event_key, own_key
+from simulator.gcp import GcpWriter
 from simulator.malform import KINDS, malform
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
+from simulator.squid import SquidWriter
 from simulator.traffic import Requests, make_requests
+from simulator.varnish import VarnishWriter
 from simulator.world import CLOUDFLARE, CLOUDFRONT, DISTRIBUTIONS, PRODUCERS
 
-FAMILIES = ("cloudflare", "cloudfront", "rec_events")
+#: servers of one's own: their sources are the examples of docs/sources
+OWN = {
+    "nginx": NginxWriter,
+    "apache": ApacheWriter,
+    "varnishncsa": VarnishWriter,
+    "squid": SquidWriter,
+}
+#: vendors whose sources are examples as well
+VENDORS = {
+    "akamai": AkamaiWriter,
+    "akamai_structured": AkamaiStructuredWriter,
+    "gcp": GcpWriter,
+    "azure": AzureWriter,
+}
+CLOUDFRONTS = ("cloudfront", "cloudfront_v2", "cloudfront_realtime")
+FAMILIES = ("cloudflare", *CLOUDFRONTS, "rec_events", *VENDORS, *OWN)
 MALFORMED_SHARE = 0.001
 LINES_PER_FILE = 50_000
 # so that 50,000 lines are about what one large zone or distribution logs in five minutes
 _LINES_PER_HOUR = 600_000
 _SHARES = {
     "cloudflare": CLOUDFLARE_SHARE,
-    "cloudfront": CLOUDFRONT_SHARE,
+    **dict.fromkeys(CLOUDFRONTS, CLOUDFRONT_SHARE),
+    # what the simulator gives to Cloudflare, in another vendor's words
+    **dict.fromkeys(VENDORS, CLOUDFLARE_SHARE),
     "rec_events": 1 - CLOUDFLARE_SHARE - CLOUDFRONT_SHARE,
+    **dict.fromkeys(OWN, CLOUDFLARE_SHARE),
+}
+_AZURE = "insights-logs-frontdooraccesslog/resourceId=/PROFILES"
+#: name of a file of the others, by hour and number
+_KEYS: dict[str, Callable[[datetime, int], str]] = {
+    "akamai": lambda at, n: f"akamai/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
+    "akamai_structured": lambda at, n: f"akamai_structured/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
+    "gcp": lambda at, n: f"gcp/requests/{at:%Y/%m/%d/%H}:00:00_{at:%H}:59:59_S{n}.json.gz",
+    "azure": lambda at, n: f"{_AZURE}/P{n}/{at:y=%Y/m=%m/d=%d/h=%H}/m=00/PT1H.json.gz",
 }
 _HOUR_US = 3_600_000_000
 _GZIP_LEVEL = 1
@@ -190,7 +225,43 @@ def _cloudflare(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
     return requests, parts, CloudflareWriter(scenario.seed, sessions).lines
 
 
-def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+def _hourly(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+    """Plan files of one hour each: Cloudflare's rows as another vendor writes them."""
+    requests = _requests(scenario, sessions, wanted)
+    rows = _first(np.flatnonzero(requests.cdn == CLOUDFLARE), wanted)
+    rows = rows[np.argsort(requests.end_us[rows], kind="stable")]
+    hour = (requests.end_us[rows] - scenario.start_us) // _HOUR_US
+    parts = [
+        _Part(_KEYS[family](_hour(scenario, number), cut), part)
+        for number in np.unique(hour).tolist()
+        for cut, part in enumerate(_cuts(rows[hour == number]))
+    ]
+    return requests, parts, VENDORS[family](scenario.seed, sessions).lines
+
+
+def _own(family: str, scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
+    """Plan files of one server and hour each, in the order of the requests' ends."""
+    requests = _requests(scenario, sessions, wanted)
+    rows = _first(np.flatnonzero(requests.cdn == CLOUDFLARE), wanted)
+    rows = rows[np.argsort(requests.end_us[rows], kind="stable")]
+    hour = (requests.end_us[rows] - scenario.start_us) // _HOUR_US
+    parts = []
+    for number in np.unique(hour).tolist():
+        start = _hour(scenario, number)
+        for server, part in enumerate(_cuts(rows[hour == number])):
+            parts.append(_Part(own_key(family, f"edge-{server + 1}", start), part))
+    return requests, parts, OWN[family](scenario.seed, sessions).lines
+
+
+class _Writer(Protocol):
+    def __init__(self, seed: int, sessions: Sessions) -> None: ...
+
+    def lines(self, rows: Requests, /) -> list[str]: ...
+
+
+def _cloudfront(
+    writer: type[_Writer], scenario: Scenario, sessions: Sessions, wanted: int
+) -> _Plan:
     """Plan files of one distribution and hour each."""
     requests = _requests(scenario, sessions, wanted)
     rows = _first(np.flatnonzero(requests.cdn == CLOUDFRONT), wanted)
@@ -204,7 +275,7 @@ def _cloudfront(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
             parts.append(
                 _Part(cloudfront_key(scenario, name, _hour(scenario, number // 2), cut), part)
             )
-    return requests, parts, CloudFrontWriter(scenario.seed, sessions).lines
+    return requests, parts, writer(scenario.seed, sessions).lines
 
 
 def _rec_events(scenario: Scenario, sessions: Sessions, wanted: int) -> _Plan:
@@ -231,6 +302,10 @@ def _requests(scenario: Scenario, sessions: Sessions, wanted: int) -> Requests:
 
 _PLANS: dict[str, Callable[[Scenario, Sessions, int], _Plan]] = {
     "cloudflare": _cloudflare,
-    "cloudfront": _cloudfront,
+    "cloudfront": partial(_cloudfront, CloudFrontWriter),
+    "cloudfront_v2": partial(_cloudfront, CloudFrontV2Writer),
+    "cloudfront_realtime": partial(_cloudfront, CloudFrontRealtimeWriter),
+    **{name: partial(_hourly, name) for name in VENDORS},
     "rec_events": _rec_events,
+    **{family: partial(_own, family) for family in OWN},
 }

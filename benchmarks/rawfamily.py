@@ -25,11 +25,13 @@ from pyiceberg.types import (
 )
 
 from lake.formats.base import Family, Judgement, Layout
+from lake.formats.template import LINE
 from lake.inflate import Lines
 from lake.reads import quote_identifier
-from lake.records import LONG, TIME, Record, opt, req
+from lake.records import CDN_REQUESTS, LONG, TIME, Record, opt, req
 from lake.source import Source
 
+_CANONICAL = {c.name for c in CDN_REQUESTS.columns}
 _TYPES: dict[str, IcebergType] = {
     "BIGINT": LongType(),
     "BOOLEAN": BooleanType(),
@@ -48,8 +50,12 @@ def iceberg_type(kind: str) -> IcebergType:
 
 
 def raw_types(layout: Layout) -> dict[str, str]:
-    """Return raw column -> DuckDB type; what is read as text to be tried has the type tried."""
-    return {**layout.columns, **layout.as_text}
+    """Return raw column -> DuckDB type; what is read as text to be tried has the type tried.
+
+    The text of the whole line, which access logs are identified by, is no column of the vendor.
+    """
+    columns = {**layout.columns, **layout.as_text}
+    return {name: kind for name, kind in columns.items() if name != LINE}
 
 
 class RawColumns(Family):
@@ -114,5 +120,6 @@ class RawColumns(Family):
 
 
 def _plain(name: str) -> str:
-    """Return a column name of letters, digits and underscores."""
-    return re.sub(r"\W+", "_", name).strip("_").lower()
+    """Return a column name of letters, digits and underscores that the parser has no plans for."""
+    plain = re.sub(r"\W+", "_", name).strip("_").lower()
+    return f"{plain}_raw" if plain in _CANONICAL else plain

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from lake.reads import quote_literal
 
+_LONGEST_MS = 31 * 86_400_000
 _WORD = re.compile(r"[a-z_][a-z0-9_]*")
 
 MACROS = (
@@ -37,6 +38,29 @@ MACROS = (
        when starts_with(query, 'CMCD=') and not contains(query, '&') then substr(query, 6)
        when contains(query, 'CMCD=')
        then split_part(split_part('&' || query, '&CMCD=', 2), '&', 1) end""",
+    # a CMCD dictionary as it stands in a header or a column, as a query would hold it
+    "create or replace macro cmcd_text(dictionary) as url_encode(dictionary)",
+    # a CMCD dictionary out of a JSON object; tokens lose their quotes, arrays become inner lists
+    """create or replace macro cmcd_of_json(object) as
+       array_to_string(list_filter(list_transform(
+         map_entries(try(cast(cast(object as json) as map(varchar, json)))),
+         lambda m: case when not regexp_full_match(m.key, '[A-Za-z0-9_.-]+') then null
+           else case json_type(m.value)
+             when 'BOOLEAN' then case when cast(m.value as varchar) = 'true' then m.key end
+             when 'NULL' then null
+             when 'ARRAY' then m.key || '=(' || array_to_string(list_transform(
+               try_cast(m.value as json[]), lambda i: cast(i as varchar)), ' ') || ')'
+             else m.key || '=' || case when m.key in ('ot', 'sf', 'st', 'sta', 'e')
+               then m.value ->> '$' else cast(m.value as varchar) end end end),
+         lambda m: m is not null), ',')""",
+    # CMCD-Object, -Request, -Session and -Status out of a JSON object of headers, in any case; an
+    # empty member between them, because their keys are sorted header by header
+    """create or replace macro cmcd_of_headers(headers) as case
+       when contains(headers, 'mcd-') or contains(headers, 'MCD-') then
+         nullif(array_to_string(list_transform(
+           list_filter(try(json_keys(headers)), lambda k: lower(k) in
+             ('cmcd-object', 'cmcd-request', 'cmcd-session', 'cmcd-status')),
+           lambda k: url_encode(headers ->> ('$."' || k || '"'))), '%2C%20%2C'), '') end""",
     """create or replace macro object_type_of(path) as
        case lower(coalesce(nullif(regexp_extract(path, '[.]([A-Za-z0-9]+)$', 1), ''), ''))
          when 'm3u8' then 'manifest' when 'mpd' then 'manifest'
@@ -73,6 +97,53 @@ def path_steps(path: str) -> dict[str, str]:
     }
 
 
+def url_steps(url: str) -> dict[str, str]:
+    """Return the derived columns of an absolute URL: authority_d, uri_path_d, query_d.
+
+    Without a scheme it is a path; the authority keeps its port and loses a user.
+    """
+    return {
+        "rest_d": f"case when contains({url}, '://') "
+        f"then substr({url}, strpos({url}, '://') + 3) else {url} end",
+        "before_d": "without_query(rest_d)",
+        "login_d": "split_part(before_d, '/', 1)",
+        "authority_d": "nullif(case when contains(login_d, '@') "
+        "then split_part(login_d, '@', -1) else login_d end, '')",
+        "uri_path_d": "case when contains(before_d, '/') "
+        "then substr(before_d, strpos(before_d, '/')) else '/' end",
+        "query_d": "case when contains(rest_d, '?') then "
+        "nullif(split_part(substr(rest_d, strpos(rest_d, '?') + 1), '#', 1), '') end",
+    }
+
+
+def rfc3339(column: str) -> str:
+    """Return the SQL of an instant in RFC 3339, to the microsecond; null where it is none.
+
+    A leap second, which no time stamp can hold, is the last millisecond before it.
+    """
+    whole = (
+        f"case when contains({column}, ':59:60') then "
+        f"regexp_replace({column}, ':59:60([.][0-9]*)?', ':59:59.999') else {column} end"
+    )
+    instant = f"try_cast({whole} as timestamptz)"
+    return f"case when isfinite({instant}) then {instant} end"
+
+
+def as_ms(seconds: str) -> str:
+    """Return the SQL of seconds as ms; 1.003 s are 1003 ms, whatever a binary fraction says."""
+    return f"round({seconds} * 1000, 6)"
+
+
+def sane_ms(value: str) -> str:
+    """Return the SQL of a duration in ms; null where no request takes so long, or so little."""
+    return f"case when ({value}) between 0 and {_LONGEST_MS} then {value} end"
+
+
+def later(instant: str, ms: str) -> str:
+    """Return the SQL of an instant that many ms later or earlier; null where it has no stamp."""
+    return f"try(make_timestamptz(epoch_us({instant}) + cast(round({ms} * 1000) as bigint)))"
+
+
 def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:
     """Return derived columns by level: each reads only raw columns and levels before its own."""
     level: dict[str, int] = {}
@@ -83,6 +154,16 @@ def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:
         {n: e for n, e in steps.items() if level[n] == i}
         for i in range(1, max(level.values(), default=0) + 1)
     ]
+
+
+def needed_by(name: str, steps: Mapping[str, str]) -> dict[str, str]:
+    """Return the derived columns that one of them is made of, itself included."""
+    wanted, open_ = {name}, [name]
+    while open_:
+        found = {n for n in _WORD.findall(steps[open_.pop()]) if n in steps} - wanted
+        wanted |= found
+        open_ += found
+    return {n: e for n, e in steps.items() if n in wanted}
 
 
 def allowed_query(query: str, allow: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import duckdb
 import pyarrow as pa
 
@@ -48,6 +50,14 @@ class Engine:
         return self._connection.sql(
             f"execute {self._statements[sql]}({', '.join(values)})"
         ).to_arrow_table()
+
+    def over(self, rows: pa.Table, sql: str, *values: datetime) -> pa.Table:
+        """Run a statement that reads these rows as `incoming`; values: its parameters."""
+        self._connection.register("incoming", rows)
+        try:
+            return self._connection.sql(sql, params=list(values)).to_arrow_table()
+        finally:
+            self._connection.unregister("incoming")
 
     def holding(self, rows: pa.Table) -> str:
         """Return a table that holds nothing but these rows; tables of equal columns share it."""

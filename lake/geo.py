@@ -6,6 +6,7 @@ values are taken only where they have the shape of a country, a subdivision or a
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 import threading
@@ -94,7 +95,10 @@ class Geo:
 
     @property
     def version(self) -> str:
-        """Return type and build epoch of each file, e.g. `GeoIP2-City@1763510400`."""
+        """Return what was looked in: type, build epoch and digest of each file.
+
+        e.g. `GeoIP2-City@1763510400-5f2c90ab`. Files built by hand share an epoch now and then.
+        """
         return ", ".join(f.version for f in self._files)
 
     def locate(self, v4: Words, high: Words, low: Words) -> Places:
@@ -221,4 +225,7 @@ def _open(path: Path) -> _File:
             f"{path}: expected a geo file of type City, Country, Enterprise, ISP or ASN, found "
             f"{kind!r}. Take it out of WEIR_GEOIP."
         )
-    return _File(path, reader, f"{kind}@{meta.build_epoch}", meta.ip_version == _SIX)
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:8]
+    version = f"{kind}@{meta.build_epoch}-{digest}"
+    return _File(path, reader, version, meta.ip_version == _SIX)

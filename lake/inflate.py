@@ -11,7 +11,8 @@ import mmap
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -184,6 +185,19 @@ class Lines:
         start, end = self.span(number)
         return self._data[start:end]
 
+    @contextmanager
+    def hidden(self, numbers: Iterable[int]) -> Iterator[None]:
+        """Have `#` stand in place of some lines for as long as a reader looks at the chunk."""
+        spans = [self.span(n) for n in numbers]
+        kept = [self._data[start:end] for start, end in spans]
+        try:
+            for start, end in spans:
+                self._data[start:end] = b"#" * (end - start)
+            yield
+        finally:
+            for (start, end), raw in zip(spans, kept, strict=True):
+                self._data[start:end] = raw
+
     def count(self, byte: int) -> int:
         """Return how often a byte stands in the chunk."""
         end = int(self._ends[-1]) if len(self) else 0
@@ -203,6 +217,14 @@ class Lines:
         if not self._has_nul:
             return np.empty(0, dtype=np.int64)
         numbers: npt.NDArray[np.int64] = np.flatnonzero(self.count_each(0x00)) + 1
+        return numbers
+
+    def with_byte(self, byte: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of the lines that hold a byte; cheap where none does."""
+        end = int(self._ends[-1]) if len(self) else 0
+        if self._data.find(bytes([byte]), 0, end) < 0:
+            return np.empty(0, dtype=np.int64)
+        numbers: npt.NDArray[np.int64] = np.flatnonzero(self.count_each(byte)) + 1
         return numbers
 
     def not_blank(self) -> npt.NDArray[np.int64]:

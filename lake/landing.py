@@ -79,8 +79,8 @@ class LandedStream(io.BufferedReader):
             if found != stated.digest:
                 raise RefusedError(
                     "checksum",
-                    f"{stated.algorithm} {found}, expected {stated.digest} by {stated.stated_by}; "
-                    "the file was cut or changed on its way: deliver it again",
+                    f"expected {stated.algorithm} {stated.digest} by {stated.stated_by}, found "
+                    f"{found}: the file was cut or changed on its way.",
                 )
         self.seek(0)
 

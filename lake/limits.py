@@ -24,6 +24,8 @@ class Limits(BaseModel):
     max_line_bytes: int = Field(default=16 * _MB, ge=1024, le=64 * _MB)
     #: rejected lines are kept in memory until the commit, about 0.5 kB each
     max_rejected_lines: int = Field(default=250_000, gt=0)
+    #: rows of a Parquet object, by its footer
+    max_rows: int = Field(default=200_000_000, gt=0)
     #: hours of event time in one object: each is an open file
     max_hours: int = Field(default=240, gt=0)
     #: CPU seconds of the thread that reads it

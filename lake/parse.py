@@ -31,6 +31,8 @@ from lake.totals import ParseTotals
 from lake.unpacked import BYTE_ORDER_MARK, LongLine
 
 _HEAD_BYTES = 1 << 18
+#: why a line is rejected whose values are of the right type and cannot be computed with
+OUT_OF_RANGE = "value_out_of_range"
 #: rows at the end that the fast read gives whatever they are; blank and rejected lines are fewer
 _TAIL_ROWS = 1000
 
@@ -44,6 +46,7 @@ class Constants:
     producer: str | None
     not_before: datetime
     not_after: datetime
+    published_at: datetime | None = None
 
 
 class Parser:
@@ -55,13 +58,15 @@ class Parser:
 
     def __init__(self, source: Source, family: Family, protection: Protection | None) -> None:
         self.source = source
-        self.family = family
+        self.family = family = family.in_container(source.container)
         self._protection = protection
         self._allow = source.privacy.query_allow
         self._projection = Projection(source, family)
         self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
         self._has_rejects = False
+        #: rejected rows of a columnar object by number, where a person looks at it
+        self.raws: dict[int, bytes] = {}
         self._schema = family.record.arrow
         self._weight = (100 / source.sampled_percent).quantize(Decimal("0.000001"))
 
@@ -142,11 +147,10 @@ class Parser:
                 totals.header += 1
             elif isinstance(found, Reject):
                 totals.rejects.append(rejected_line(lines, number, first, offset, found.reason))
-        parts = [] if fast is None else [_with_lines(fast, numbers + first)]
+        parts = [] if fast is None else [with_lines(fast, numbers + first)]
         if good:
             rescued, late = self._rescue(good, layout, constants)
-            if rescued is not None:
-                parts.append(_with_lines(rescued, rescued.column("rn").to_numpy() + first))
+            parts += [with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
             for number, reason in late:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
         totals.lines += len(lines)
@@ -171,14 +175,16 @@ class Parser:
         read = self.family.read_sql(segment.path, layout, lines.longest)
         candidates = lines.not_blank()
         try:
-            rows = self._engine.prepared(
-                self._projection.fast(read, layout),
-                instant(constants.not_before),
-                instant(constants.not_after),
-                str(len(candidates) - layout.header_lines - _TAIL_ROWS),
-            )
-        except (duckdb.InvalidInputException, duckdb.ConversionException):
-            # a reader that gives up (CSV does on mixed line ends) vouches for nothing
+            with lines.hidden(self.family.masked(lines).tolist()):
+                rows = self._engine.prepared(
+                    self._projection.fast(read, layout),
+                    instant(constants.not_before),
+                    instant(constants.not_after),
+                    str(len(candidates) - layout.header_lines - _TAIL_ROWS),
+                )
+        except (duckdb.InvalidInputException, duckdb.DataError):
+            # a reader that gives up (CSV does on mixed line ends, arithmetic on a year 290000)
+            # vouches for nothing
             return nothing
         self._has_rejects = left_out is not None
         if left_out is not None:
@@ -190,13 +196,8 @@ class Parser:
         if len(candidates) != (at[-1] if len(at) else 0):
             # the reader and the line index disagree: believe neither, judge every line
             return nothing
-        is_ok = rows.column("is_ok")
-        if not pc.all(is_ok).as_py():
-            tail = max(0, rows.num_rows - _TAIL_ROWS)
-            ended = rows.slice(tail)
-            rows = pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
-            at = rows.column("rn").to_numpy()
-        numbers = candidates[at - 1]
+        rows = _only_good(rows)
+        numbers = candidates[rows.column("rn").to_numpy() - 1]
         overruled = np.union1d(self.family.overruled(lines, layout, numbers), lines.with_nul())
         if segment.memory[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
             overruled = np.append(overruled, 1)  # the reader skips it wherever a chunk begins
@@ -207,8 +208,25 @@ class Parser:
 
     def _rescue(
         self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
-    ) -> tuple[pa.Table | None, list[tuple[int, str]]]:
-        """Take lines that the judge passed through the same SQL; return rows and late rejects."""
+    ) -> tuple[list[pa.Table], list[tuple[int, str]]]:
+        """Take lines that the judge passed through the same SQL; return rows and late rejects.
+
+        A value that the SQL cannot compute with stops all lines that go through it together:
+        they are halved until it stands alone.
+        """
+        try:
+            return self._rescued(good, layout, constants)
+        except duckdb.DataError:
+            if len(good) == 1:
+                return [], [(good[0][0], OUT_OF_RANGE)]
+        middle = len(good) // 2
+        rows, late = self._rescue(good[:middle], layout, constants)
+        more, later = self._rescue(good[middle:], layout, constants)
+        return rows + more, late + later
+
+    def _rescued(
+        self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
+    ) -> tuple[list[pa.Table], list[tuple[int, str]]]:
         texts = {c: pa.array([r.values[c] for _, r in good], pa.string()) for c in layout.columns}
         judged = self._engine.holding(
             pa.table({"rn": pa.array([n for n, _ in good], pa.int64()), **texts})
@@ -217,11 +235,11 @@ class Parser:
         found = self._engine.prepared(self._projection.too_late(judged, layout), *bounds)
         late = [(int(row["rn"]), str(row["reason"])) for row in found.to_pylist()]
         if len(late) == len(good):
-            return None, late
+            return [], late
         if late:
             numbers = ", ".join(str(number) for number, _ in late)
             self._engine.execute(f"delete from {judged} where rn in ({numbers})")
-        return self._engine.prepared(self._projection.judged(judged, layout), *bounds), late
+        return [self._engine.prepared(self._projection.judged(judged, layout), *bounds)], late
 
     def _without_lost(self, rows: pa.Table) -> tuple[pa.Table, list[int]]:
         """Take out the rows whose key was destroyed; return the others and the lines taken out."""
@@ -241,6 +259,7 @@ class Parser:
             "parser_version": self.family.parser_version,
             "ingested_at": constants.ingested_at,
             "producer": constants.producer,
+            "published_at": constants.published_at,
             "cdn": self.source.cdn or self.family.cdn or self.source.name,
             "sample_weight": self._weight,
         }
@@ -253,6 +272,15 @@ class Parser:
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
 
+def _only_good(rows: pa.Table) -> pa.Table:
+    """Return the rows that are good: all of them but some at the end."""
+    if pc.all(rows.column("is_ok")).as_py():
+        return rows
+    tail = max(0, rows.num_rows - _TAIL_ROWS)
+    ended = rows.slice(tail)
+    return pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
+
+
 def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]:
     """Return the line numbers from 1 to `lines` that are not given."""
     missing = np.ones(lines, dtype=np.bool_)
@@ -260,7 +288,8 @@ def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]
     return np.flatnonzero(missing) + 1
 
 
-def _with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
-    return table.drop_columns(["rn", "is_ok"]).append_column(
-        "source_line", pa.array(numbers, pa.int64())
-    )
+def with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    """Return rows with their physical line in place of the engine's row number."""
+    return table.drop_columns(
+        [c for c in ("rn", "is_ok") if c in table.column_names]
+    ).append_column("source_line", pa.array(numbers, pa.int64()))

@@ -33,7 +33,7 @@ class Protection:
 
     @property
     def geo_version(self) -> str | None:
-        """Return which geo files are looked at: type and build epoch of each."""
+        """Return which geo files are looked at: type, build epoch and digest of each."""
         return self.geo.version if self.geo is not None else None
 
     def lost(self, rows: pa.Table) -> npt.NDArray[np.bool_] | None:
@@ -51,7 +51,9 @@ class Protection:
         allow: names of URL parameters that may be kept.
         """
         if "client_ip" in rows.column_names:
-            rows = clean(self._addresses(rows), allow)
+            rows = self._addresses(rows)
+        if {"client_ip", "content_id"} & set(rows.column_names):
+            rows = clean(rows, allow)
         if "user_key" in rows.column_names:
             users, event_time = rows.column("user_key"), rows.column("event_time")
             keys, epochs = pseudonyms(users, event_time, self.keyring)

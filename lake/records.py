@@ -1,6 +1,8 @@
 """The canonical records and the ledger tables: every column once, with its meaning and unit.
 
-Belongs here: what a bronze or ops table is made of. Does not: how a vendor's log becomes one
+Belongs here: what a bronze or ops table is made of. Does not: the parts that tables are declared
+with (lake/columns, lake/cmcd_columns), the vendors' own counters (lake/counters), what players and
+recommendation say besides (lake/feeds), how a vendor's log becomes a record
 (lake/formats) or where tables live (lake/catalog).
 
 Field ids are given by position and must never be reused: append columns, do not insert them.
@@ -10,164 +12,28 @@ the rest. Times are UTC, microseconds. Units are in the name or in the comment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from pyiceberg.transforms import DayTransform, HourTransform
+from pyiceberg.types import ListType, NestedField, StructType
 
-import pyarrow as pa
-from pyiceberg.partitioning import PartitionField, PartitionSpec
-from pyiceberg.schema import Schema, assign_fresh_schema_ids
-from pyiceberg.transforms import DayTransform, HourTransform, Transform
-from pyiceberg.types import (
-    BinaryType,
-    BooleanType,
-    DecimalType,
-    DoubleType,
-    IcebergType,
-    IntegerType,
-    ListType,
-    LongType,
-    MapType,
-    NestedField,
-    StringType,
-    StructType,
-    TimestamptzType,
+from lake.cmcd_columns import CMCD_COLUMNS, EXTRA
+from lake.columns import (
+    BOOL,
+    DOUBLE,
+    INT,
+    LINEAGE,
+    LONG,
+    MONEY,
+    NESTED_ID,
+    STRING,
+    TIME,
+    WEIGHT,
+    Column,
+    Record,
+    opt,
+    req,
 )
-
-from lake.arrow_schema import arrow_schema
-
-STRING, LONG, INT = StringType(), LongType(), IntegerType()
-DOUBLE, BOOL, TIME, BINARY = DoubleType(), BooleanType(), TimestamptzType(), BinaryType()
-WEIGHT = DecimalType(18, 6)
-
-_NESTED_ID = 1000  # nested fields count from here, so that columns keep ids equal to positions
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its Iceberg type, what it means, and whether it may be null."""
-
-    name: str
-    type: IcebergType
-    doc: str
-    required: bool = False
-
-
-def req(name: str, type_: IcebergType, doc: str) -> Column:
-    """Return a column that is never null."""
-    return Column(name, type_, doc, required=True)
-
-
-def opt(name: str, type_: IcebergType, doc: str) -> Column:
-    """Return a column that may be null."""
-    return Column(name, type_, doc)
-
-
-@dataclass(frozen=True)
-class Record:
-    """A table of the lake: its name, columns, partition column and transform."""
-
-    namespace: str
-    name: str
-    doc: str
-    columns: tuple[Column, ...]
-    partition_by: str | None = None
-    transform: Transform[Any, Any] | None = None
-    #: columns whose values may appear in file statistics: never an address, a user or a path
-    stats: tuple[str, ...] = ()
-
-    @property
-    def identifier(self) -> str:
-        """Return `namespace.name`, as the catalog and SQL know it."""
-        return f"{self.namespace}.{self.name}"
-
-    @cached_property
-    def schema(self) -> Schema:
-        """Return the Iceberg schema; field ids are positions from 1, as the catalog gives them."""
-        return assign_fresh_schema_ids(
-            Schema(
-                *(
-                    NestedField(i, c.name, c.type, required=c.required, doc=c.doc)
-                    for i, c in enumerate(self.columns, 1)
-                )
-            )
-        )
-
-    @cached_property
-    def arrow(self) -> pa.Schema:
-        """Return the Arrow schema that data files are written with (field ids in metadata)."""
-        return arrow_schema(self.schema)
-
-    @property
-    def spec(self) -> PartitionSpec:
-        """Return the partition spec; unpartitioned when no column is named."""
-        if self.partition_by is None or self.transform is None:
-            return PartitionSpec()
-        source = self.schema.find_field(self.partition_by)
-        return PartitionSpec(
-            PartitionField(source.field_id, 1000, self.transform, f"{self.partition_by}_part")
-        )
-
-    @property
-    def properties(self) -> dict[str, str]:
-        """Return the table properties that exactly-once commits and privacy rest on."""
-        kept = {f"write.metadata.metrics.column.{c}": "full" for c in self.stats}
-        return {
-            "format-version": "2",
-            # the built-in retry doubles rows under a ledger; lake.commit refreshes and re-checks
-            "commit.retry.num-retries": "0",
-            "commit.manifest-merge.enabled": "true",
-            "commit.manifest.min-count-to-merge": "20",
-            "write.metadata.delete-after-commit.enabled": "true",
-            "write.metadata.previous-versions-max": "50",
-            "write.metadata.metrics.default": "none",
-            "comment": self.doc,
-            **kept,
-        }
-
-
-def _struct(start: int, *fields: tuple[str, IcebergType, str]) -> StructType:
-    return StructType(
-        *(NestedField(start + i, n, t, required=False, doc=d) for i, (n, t, d) in enumerate(fields))
-    )
-
-
-#: CMCD version 1 (CTA-5004) by its wire keys; `nor`/`nrr` are left out: they may carry tokens
-CMCD = _struct(
-    _NESTED_ID,
-    ("br", DOUBLE, "encoded bitrate, kbps"),
-    ("bl", LONG, "buffer length, ms"),
-    ("bs", BOOL, "buffer starvation since the previous request"),
-    ("cid", STRING, "content id"),
-    ("d", LONG, "object duration, ms"),
-    ("dl", LONG, "deadline, ms"),
-    ("mtp", LONG, "measured throughput, kbps"),
-    ("ot", STRING, "object type: m a v av i c tt k o"),
-    ("pr", DOUBLE, "playback rate, 1 when absent"),
-    ("rtp", LONG, "requested maximum throughput, kbps"),
-    ("sf", STRING, "streaming format: d h s o"),
-    ("sid", STRING, "session id"),
-    ("st", STRING, "stream type: v (VOD) or l (live)"),
-    ("su", BOOL, "start-up, seek or rebuffer recovery"),
-    ("tb", DOUBLE, "top bitrate, kbps"),
-    ("v", LONG, "CMCD version, 1 when absent"),
-)
-_EXTRA = MapType(_NESTED_ID + 50, STRING, _NESTED_ID + 51, STRING, value_required=False)
-
-#: design.md: what every row carries so that it can be replaced, deduplicated and traced
-LINEAGE = (
-    req("source", STRING, "feed the row came from (name of its source file)"),
-    req("delivery_id", STRING, "object version: hash of source, key and etag"),
-    req("source_line", LONG, "physical line in the decompressed object, from 1"),
-    req("row_key", BINARY, "identity for deduplication (16 bytes, before truncation and HMAC)"),
-    opt("producer", STRING, "who wrote the line: distribution, zone or event producer"),
-    opt("producer_seq", LONG, "the producer's own sequence number, where it gives one"),
-    opt("customer", STRING, "tenant, by the source's host or field mapping"),
-    req("parser_version", STRING, "family and version of the parser, e.g. cloudfront_v1/1"),
-    opt("key_epoch", STRING, "epoch of the HMAC key in force at event_time; null: nothing HMAC-ed"),
-    opt("parent_hop", STRING, "request id of the hop that caused this one; null for viewers"),
-    req("ingested_at", TIME, "instant of the ingest that wrote the row (by the passed-in clock)"),
-)
+from lake.counters import COUNTERS
+from lake.feeds import FEEDS
 
 CDN_REQUESTS = Record(
     "bronze",
@@ -178,8 +44,8 @@ CDN_REQUESTS = Record(
         req(
             "event_time_precision",
             STRING,
-            "what the vendor stamped: start_us, start_ms, start_s, or end_s (end in whole "
-            "seconds, start = end - duration)",
+            "what the vendor stamped, and how finely: start_us, start_ms, start_s; or end_us, "
+            "end_ms, end_s (the end, start = end - duration)",
         ),
         opt("end_time", TIME, "end of the response"),
         *LINEAGE,
@@ -233,13 +99,14 @@ CDN_REQUESTS = Record(
         req("is_viewer", BOOL, "false for midgress, shield, worker and child rows"),
         req("object_type", STRING, "manifest init segment key caption other, by the path"),
         req("stream_kind", STRING, "hls, dash or other, by the path"),
-        opt("cmcd", CMCD, "CMCD v1 from query or header, by wire keys"),
-        opt("extra", _EXTRA, "what the format carries and the record has no column for"),
+        CMCD_COLUMNS[0],
+        opt("extra", EXTRA, "what the format carries and the record has no column for"),
         opt(
             "bytes_out_network",
             LONG,
             "bytes including TCP/IP and TLS overhead, where the vendor logs them",
         ),
+        *CMCD_COLUMNS[1:],
     ),
     partition_by="event_time",
     transform=HourTransform(),
@@ -254,7 +121,12 @@ REC_EVENTS = Record(
         req("event_time", TIME, "when the event happened on the client"),
         *LINEAGE,
         req("event_id", STRING, "identity of the event, from the producer"),
-        req("event_type", STRING, "impression, click, play or like"),
+        req(
+            "event_type",
+            STRING,
+            "impression click play like share follow unfollow comment dislike gift enter_room "
+            "exit_room room_start room_end",
+        ),
         opt("request_id", STRING, "recommendation request that showed the item"),
         opt("user_key", STRING, "HMAC-SHA256 of the user id under key_epoch, hex"),
         opt("session_id", STRING, "client session"),
@@ -271,7 +143,11 @@ REC_EVENTS = Record(
         opt("item_duration_ms", LONG, "length of the item, ms"),
         opt("country", STRING, "ISO 3166 alpha-2"),
         opt("device", STRING, "device class"),
-        opt("extra", _EXTRA, "keys of the event that the record has no column for"),
+        opt("extra", EXTRA, "keys of the event that the record has no column for"),
+        opt("gift_count", INT, "gifts given in this event; gifts only"),
+        opt("gift_price", MONEY, "price of one of them, in currency"),
+        opt("currency", STRING, "ISO 4217, of gift_price"),
+        opt("stay_ms", LONG, "time spent in the room, ms; exit_room only"),
     ),
     partition_by="event_time",
     transform=HourTransform(),
@@ -286,10 +162,10 @@ REJECTS = Record(
         req("delivery_id", STRING, "object version the line is in"),
         req("source", STRING, "feed"),
         req("key", STRING, "name of the object in landing"),
-        req("line", LONG, "physical line, from 1"),
-        req("byte_offset", LONG, "offset of the line in the decompressed object"),
+        req("line", LONG, "physical line, or row of a Parquet object, from 1"),
+        req("byte_offset", LONG, "offset of the line in the decompressed object; 0 for a row"),
         req("byte_length", LONG, "length of the line, bytes, without the line end"),
-        req("raw_sha256", STRING, "hash of the line's bytes, hex"),
+        req("raw_sha256", STRING, "hash of the line's bytes, of a row's as canonical JSON, hex"),
         req("reason", STRING, "why: invalid_json, ragged, wrong_type, ..."),
         req("excerpt", STRING, "shape of the first characters: letters x, digits 9"),
         req("parser_version", STRING, "parser that judged it"),
@@ -302,8 +178,8 @@ REJECTS = Record(
 )
 
 HOUR_ROWS = StructType(
-    NestedField(_NESTED_ID + 61, "hour", TIME, required=True, doc="start of the hour"),
-    NestedField(_NESTED_ID + 62, "rows", LONG, required=True, doc="accepted rows in it"),
+    NestedField(NESTED_ID + 61, "hour", TIME, required=True, doc="start of the hour"),
+    NestedField(NESTED_ID + 62, "rows", LONG, required=True, doc="accepted rows in it"),
 )
 
 DELIVERIES = Record(
@@ -342,15 +218,15 @@ DELIVERIES = Record(
         opt("lateness_s", LONG, "last_modified - end of the period (or latest event), seconds"),
         opt(
             "hours",
-            ListType(_NESTED_ID + 60, HOUR_ROWS, element_required=True),
+            ListType(NESTED_ID + 60, HOUR_ROWS, element_required=True),
             "hours of event time it touches",
         ),
         opt(
             "unknown_fields",
-            ListType(_NESTED_ID + 65, STRING, element_required=True),
+            ListType(NESTED_ID + 65, STRING, element_required=True),
             "names of fields without a column, in lines sampled over the object; null: not looked",
         ),
-        opt("geo_version", STRING, "geo files its addresses were looked up in: type@build epoch"),
+        opt("geo_version", STRING, "geo files its addresses were looked up in: type@epoch-digest"),
         opt("rows_id", STRING, "digest of its rows where a replay changed them; else null"),
     ),
     stats=("delivery_id", "source", "state", "changed_at", "batch_id"),
@@ -394,8 +270,8 @@ REFRESHES = Record(
 )
 
 MART_SNAPSHOT = StructType(
-    NestedField(_NESTED_ID + 71, "mart", STRING, required=True, doc="gold table"),
-    NestedField(_NESTED_ID + 72, "snapshot_id", LONG, required=True, doc="pinned snapshot"),
+    NestedField(NESTED_ID + 71, "mart", STRING, required=True, doc="gold table"),
+    NestedField(NESTED_ID + 72, "snapshot_id", LONG, required=True, doc="pinned snapshot"),
 )
 
 RELEASES = Record(
@@ -408,28 +284,39 @@ RELEASES = Record(
         req("refresh_id", STRING, "refresh that caused it"),
         req(
             "marts",
-            ListType(_NESTED_ID + 70, MART_SNAPSHOT, element_required=True),
+            ListType(NESTED_ID + 70, MART_SNAPSHOT, element_required=True),
             "gold table and its snapshot",
         ),
     ),
     stats=("release_no", "released_at"),
 )
 
+#: what came in as it happened; an hour of it makes marts stale (lake.versions.FAMILY_OF)
 BRONZE = (CDN_REQUESTS, REC_EVENTS)
 OPS = (REJECTS, DELIVERIES, CHECK_RESULTS, REFRESHES, RELEASES)
-RECORDS = {r.identifier: r for r in (*BRONZE, *OPS)}
+#: everything that deliveries go to
+LANDED = (*BRONZE, *FEEDS, *COUNTERS)
+RECORDS = {r.identifier: r for r in (*LANDED, *OPS)}
 
 __all__ = [
     "BRONZE",
     "CDN_REQUESTS",
     "CHECK_RESULTS",
+    "COUNTERS",
     "DELIVERIES",
+    "FEEDS",
+    "INT",
+    "LANDED",
+    "LONG",
     "OPS",
     "RECORDS",
     "REC_EVENTS",
     "REFRESHES",
     "REJECTS",
     "RELEASES",
+    "TIME",
     "Column",
     "Record",
+    "opt",
+    "req",
 ]

@@ -39,6 +39,18 @@ def rejected_line(lines: Lines, number: int, first: int, offset: int, reason: st
     )
 
 
+def rejected_row(raw: bytes, number: int, reason: str) -> RejectedLine:
+    """Describe a row of a columnar object; raw: its canonical JSON, which has no offset."""
+    return RejectedLine(
+        line=number,
+        byte_offset=0,
+        byte_length=len(raw),
+        raw_sha256=hashlib.sha256(raw).hexdigest(),
+        reason=reason,
+        excerpt=shape_of(raw),
+    )
+
+
 def long_line(found: LongLine, number: int) -> RejectedLine:
     """Describe a line that was too long to be looked at."""
     return RejectedLine(

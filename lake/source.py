@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lake.limits import Limits
-
-_DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from lake.publication import Duration, Published
 
 #: event times outside this range are nonsense whatever the delivery says (half-open)
 ABSOLUTE_RANGE = (datetime(2005, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -29,17 +27,6 @@ ABSOLUTE_RANGE = (datetime(2005, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=
 
 class SourceError(ValueError):
     """A source file that cannot be used: says which, where, what was expected and the remedy."""
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str) and (found := _DURATION.match(value)):
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError(f"expected a duration like 30s, 5m, 1h or 2d, found {value!r}")
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class _Strict(BaseModel):
@@ -54,6 +41,8 @@ class Period(_Strict):
 
     pattern: str
     start_format: str
+    #: of the group (?P<published>...), where the name says when the object was published, in UTC
+    published_format: str | None = None
     length: Duration | None = None
     early: Duration = timedelta(0)
     late: Duration = timedelta(0)
@@ -68,6 +57,10 @@ class Period(_Strict):
             raise ValueError("period.pattern needs a group (?P<start>...)")
         if "end" not in groups and self.length is None:
             raise ValueError("period needs a length, or a group (?P<end>...) in its pattern")
+        if ("published" in groups) != (self.published_format is not None):
+            raise ValueError(
+                "period needs both, a group (?P<published>...) and published_format, or neither"
+            )
         return self
 
 
@@ -100,6 +93,7 @@ class NameFacts:
     producer: str | None
     not_before: datetime
     not_after: datetime
+    published_at: datetime | None = None
 
 
 class Source(_Strict):
@@ -109,6 +103,8 @@ class Source(_Strict):
     description: str
     owner: str
     format: str
+    #: what its records come in, where the format leaves a choice: ndjson, csv, parquet
+    container: str | None = None
     landing: LandingSpec
     period: Period | None = None
     cadence: Cadence | None = None
@@ -118,6 +114,10 @@ class Source(_Strict):
     sampled_percent: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(100)
     #: declared column order of a log without a header
     fields: tuple[str, ...] = ()
+    #: format string of one's own server: log_format of nginx, LogFormat of Apache, varnishncsa -F
+    log_format: str = ""
+    #: how a vendor publishes counters, invoices, rosters or capacities; unused by logs
+    published: Published = Published()
     #: host -> customer, exact
     customers: Mapping[str, str] = Field(default_factory=dict)
     privacy: Privacy = Privacy()
@@ -145,12 +145,20 @@ class Source(_Strict):
                 end = datetime.strptime(end_text, self.period.start_format).replace(tzinfo=UTC)
             else:
                 end = start + (self.period.length or timedelta(0))
+            published = self._published_at(groups)
             bounds = max(low, start - self.period.early), min(high, end + self.period.late)
         except (ValueError, OverflowError):  # digits of the right shape that are no date
             return NameFacts(None, None, groups.get("producer"), low, high)
         if end <= start or bounds[1] <= bounds[0]:  # a period that nothing can be in is none
             return NameFacts(None, None, groups.get("producer"), low, high)
-        return NameFacts(start, end, groups.get("producer"), *bounds)
+        return NameFacts(start, end, groups.get("producer"), *bounds, published)
+
+    def _published_at(self, groups: Mapping[str, str | None]) -> datetime | None:
+        text = groups.get("published")
+        if text is None or self.period is None or self.period.published_format is None:
+            return None
+        found = datetime.strptime(text, self.period.published_format)  # noqa: DTZ007
+        return found.replace(tzinfo=UTC)
 
 
 def load_source(path: Path) -> Source:
@@ -175,6 +183,14 @@ def load_source(path: Path) -> Source:
             f"{path.name}: format: {source.format!r} is not known. "
             f"Use one of {', '.join(sorted(FAMILIES))}."
         )
+    try:
+        FAMILIES[source.format].check(source)
+    except ValueError as err:
+        raise SourceError(f"{path.name}: log_format: {err}") from err
+    try:
+        FAMILIES[source.format].in_container(source.container)
+    except ValueError as err:
+        raise SourceError(f"{path.name}: container: {err}. Use one of those.") from err
     return source
 
 

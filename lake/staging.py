@@ -18,6 +18,7 @@ from typing import BinaryIO
 from pyiceberg.table import Table
 
 from lake.audit import DeliverySubject
+from lake.columnar import parser_of
 from lake.deliveries import Delivery, HourRows, lateness, with_facts
 from lake.formats import family_of
 from lake.landing import GoneError, LandedObject, Landing
@@ -164,7 +165,12 @@ class Stager:
             if twin is not None:
                 return Staged(with_facts(blank, twin), (), (), {}, is_twin=True)
             constants = Constants(
-                blank.delivery_id, self._now, facts.producer, facts.not_before, facts.not_after
+                blank.delivery_id,
+                self._now,
+                facts.producer,
+                facts.not_before,
+                facts.not_after,
+                facts.published_at,
             )
             writer = HourlyWriter(self._table, blank.delivery_id)
             try:
@@ -188,7 +194,7 @@ class Stager:
         parsers: dict[str, Parser] = self._local.__dict__.setdefault("parsers", {})
         if source.name not in parsers:
             family = family_of(source.format)
-            parsers[source.name] = Parser(source, family, self._protection)
+            parsers[source.name] = parser_of(source, family, self._protection)
             self._parsers.append(parsers[source.name])
         return parsers[source.name]
 
@@ -233,7 +239,9 @@ def content_id(source: Source, key: str, sha256: str) -> str:
     Not the parser: the same bytes again are no news after it changed. `weir replay` reads again.
     """
     facts = source.name_facts(key)
-    declared = (facts.period_start, facts.period_end, facts.producer)
+    declared: tuple[object, ...] = (facts.period_start, facts.period_end, facts.producer)
+    if facts.published_at is not None:
+        declared = (*declared, facts.published_at)
     return hashlib.sha256(repr((source.name, sha256, declared)).encode()).hexdigest()[:32]
 
 

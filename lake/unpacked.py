@@ -38,6 +38,48 @@ class LongLine:
     head: bytes
 
 
+class Meter:
+    """What an object has cost so far, against its limits; raises RefusedError beyond them.
+
+    size: packed bytes. spent: CPU seconds of this thread.
+    """
+
+    def __init__(self, size: int, limits: Limits, spent: Callable[[], float]) -> None:
+        self._size = size
+        self._limits = limits
+        self._spent = spent
+        self._began = spent()
+        self.total = 0
+
+    def add(self, count: int) -> None:
+        """Count unpacked bytes."""
+        self.total += count
+        self.require(self.total)
+        if self._spent() - self._began > self._limits.max_cpu_s:
+            raise RefusedError(
+                "too_slow",
+                f"expected to read it in {self._limits.max_cpu_s} s of CPU time "
+                f"(limits.max_cpu_s), found that this takes longer; {self.total} bytes were "
+                "unpacked.",
+            )
+
+    def require(self, total: int) -> None:
+        """Require that so many unpacked bytes are within the limits."""
+        limits = self._limits
+        if total > limits.max_inflated_bytes:
+            raise RefusedError(
+                "bomb",
+                f"expected at most {limits.max_inflated_bytes} bytes after unpacking "
+                f"(limits.max_inflated_bytes), found more in an object of {self._size}.",
+            )
+        if total > _RATIO_FROM_BYTES and total > self._size * limits.max_ratio:
+            raise RefusedError(
+                "bomb",
+                f"expected at most {limits.max_ratio} bytes for one packed (limits.max_ratio), "
+                f"found {self._size} bytes that become more than {total}.",
+            )
+
+
 class Unpacked:
     """The unpacked bytes of an object, counted against its limits."""
 
@@ -50,26 +92,21 @@ class Unpacked:
         spent: Callable[[], float],
     ) -> None:
         self._reader = open_reader(stream, name)
-        self._size = size
-        self._limits = limits
-        self._spent = spent
-        self._began = spent()
-        self._total = 0
+        self._meter = Meter(size, limits, spent)
         self.at_end = False
         #: bytes of a byte order mark at the beginning, which is left out
         self.skipped = 0
 
     def fill(self, memory: mmap.mmap, start: int, end: int) -> int:
         """Fill the memory up to `end`, or to the end of the object; return how far."""
-        is_first = self._total == 0
+        is_first = self._meter.total == 0
         while start < end and not self.at_end:
             # both views are let go of: an error keeps its frames, and they the mapping
             with memoryview(memory) as view, view[start : min(end, start + _STEP_BYTES)] as part:
                 got = self._reader.readinto(part)
             self.at_end = got == 0
-            self._total += got
             start += got
-            self._check()
+            self._meter.add(got)
         if is_first:
             if memory[:3] == BYTE_ORDER_MARK and start >= 3:
                 start, self.skipped = start - 3, 3
@@ -94,27 +131,6 @@ class Unpacked:
                     return line, offset + length, b""
                 return line, offset + length + 1, memory[end + 1 : filled]
             filled = self.fill(memory, 0, min(len(memory), _LONG_BLOCK_BYTES))
-
-    def _check(self) -> None:
-        limits, total = self._limits, self._total
-        if total > limits.max_inflated_bytes:
-            raise RefusedError(
-                "bomb",
-                f"expected at most {limits.max_inflated_bytes} bytes after unpacking "
-                f"(limits.max_inflated_bytes), found more in an object of {self._size}.",
-            )
-        if total > _RATIO_FROM_BYTES and total > self._size * limits.max_ratio:
-            raise RefusedError(
-                "bomb",
-                f"expected at most {limits.max_ratio} bytes for one packed (limits.max_ratio), "
-                f"found {self._size} bytes that become more than {total}.",
-            )
-        if self._spent() - self._began > limits.max_cpu_s:
-            raise RefusedError(
-                "too_slow",
-                f"expected to read it in {limits.max_cpu_s} s of CPU time (limits.max_cpu_s), "
-                f"found that this takes longer; {total} bytes were unpacked.",
-            )
 
 
 def _require_text(head: bytes) -> None:

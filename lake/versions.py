@@ -70,10 +70,11 @@ group by all
 
 
 def hour_versions(ledger: Ledger) -> dict[Partition, str]:
-    """Return the version of every hour that a loaded delivery touches."""
+    """Return the version of every hour of a mart that a loaded delivery touches."""
     return {
         (FAMILY_OF[table], hour.astimezone(UTC)): version
         for table, hour, version in ledger.ask(_HOURS)
+        if table in FAMILY_OF  # no mart is built from the vendors' own counters
     }
 
 

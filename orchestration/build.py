@@ -8,11 +8,16 @@ from typing import Any
 import dagster as dg
 
 from lake.formats import family_of
-from lake.records import BRONZE
+from lake.records import BRONZE, LANDED
 from lake.settings import load_settings
 from lake.source import load_sources
 from orchestration.assets.gold import gold_assets
-from orchestration.assets.ingest import ingest_asset, landing_specs, ledger_specs
+from orchestration.assets.ingest import (
+    ingest_asset,
+    landing_specs,
+    ledger_specs,
+    unfed_specs,
+)
 from orchestration.assets.maintenance import MAINTENANCE_ASSETS
 from orchestration.assets.models import audit_check, contracts_spec, model_assets
 from orchestration.freshness import freshness_check, marts_freshness_check
@@ -25,6 +30,7 @@ from orchestration.jobs import (
     SWEEP_ORPHANS,
     refresh_job,
 )
+from orchestration.operations import landed
 from orchestration.resources import Clock, Dbt, Lake
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
@@ -44,14 +50,16 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         ),
         **(resource_overrides or {}),
     }
+    fed = landed(sources)
     feeds = {
         r.identifier: [s for s in sources if family_of(s.format).record.identifier == r.identifier]
-        for r in BRONZE
+        for r in fed
     }
     return dg.Definitions(
         assets=[
             *landing_specs(sources),
-            *(ingest_asset(r, feeds[r.identifier]) for r in BRONZE),
+            *(ingest_asset(r, feeds[r.identifier]) for r in fed),
+            *unfed_specs([r for r in LANDED if r not in fed]),
             *ledger_specs(),
             contracts_spec(),
             *(model_assets(f) for f in FAMILIES),

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from pyiceberg.catalog import Catalog
 
 from lake.catalog import ensure_all, open_catalog
+from lake.formats import family_of
 from lake.ingest import Ingest, IngestReport, Progress
 from lake.landing import open_landing
 from lake.maintenance.policy import load_policy
 from lake.maintenance.run import Upkeep, upkeep
 from lake.maintenance.sweep import SweepReport, sweep
 from lake.reads import connect
-from lake.records import BRONZE, Record
+from lake.records import BRONZE, LANDED, Record
 from lake.replay import Replay, ReplayReport
 from lake.selection import Selection
 from lake.settings import LakeSettings
@@ -33,6 +34,12 @@ def feeds(settings: LakeSettings) -> Mapping[str, Source]:
     return load_sources(settings.sources)
 
 
+def landed(sources: Iterable[Source]) -> list[Record]:
+    """Return the bronze tables to ingest: those of logs, and those of counters that have a feed."""
+    fed = {family_of(s.format).record.identifier for s in sources}
+    return [r for r in LANDED if r in BRONZE or r.identifier in fed]
+
+
 def run_ingest(
     settings: LakeSettings,
     record: Record,
@@ -48,7 +55,7 @@ def run_ingest(
     from expectations.runner import delivery_audit
 
     catalog = open_lake(settings)
-    fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in BRONZE}
+    fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in LANDED}
     return Ingest(
         catalog=catalog,
         landing=open_landing(settings),
@@ -75,7 +82,7 @@ def run_replay(
     from expectations.runner import delivery_audit
 
     catalog = open_lake(settings)
-    fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in BRONZE}
+    fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in LANDED}
     return Replay(
         catalog=catalog,
         landing=open_landing(settings),

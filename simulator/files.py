@@ -131,6 +131,11 @@ def event_key(producer: str, hour: datetime, sequence: int) -> str:
     return f"{folder}/{producer}-{sequence:012d}.ndjson.gz"
 
 
+def own_key(feed: str, server: str, hour: datetime) -> str:
+    """Name a file of a server of one's own, as docs/sources has them."""
+    return f"{feed}/{server}/access-{hour:%Y%m%d%H}.log.gz"
+
+
 def _runs(rows: IntArray, bucket: IntArray) -> Iterator[tuple[int, IntArray]]:
     """Yield the rows of each bucket; `bucket` ascends."""
     if rows.size == 0:

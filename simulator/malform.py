@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, timedelta
 
-from simulator.cloudfront import REQUEST_ID_COLUMN
+from simulator import akamai
+from simulator.cloudfront import FIELDS as STANDARD
+from simulator.cloudfront_realtime import FIELDS as REALTIME
 
 KINDS = (
     "truncated_line",
@@ -23,83 +27,218 @@ KINDS = (
     "outside_period",
 )
 _GARBAGE = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
-_THREE_YEARS = timedelta(days=1095)
-_THREE_YEARS_S = int(_THREE_YEARS.total_seconds())
-_SC_BYTES, _USER_AGENT = 3, 10
-_EDGE_TIME = re.compile(rb'("Edge(?:Start|End)Timestamp":)(\d+)')
-_EVENT_TIME = re.compile(rb'("event_ts_ms":)(\d+)')
-_RAY = re.compile(rb'("RayID":")[0-9a-f]{16}')
-_EVENT_ID = re.compile(rb'("event_id":")[0-9a-f]{32}')
+_YEARS = 3
+_SHIFT = timedelta(days=_YEARS * 365)
+_SHIFT_S = int(_SHIFT.total_seconds())
+
+
+def _earlier_by(seconds: int) -> Callable[[bytes], bytes]:
+    """Return what takes a number from a time stamp, quoted or not, and leaves the rest of it."""
+    return lambda value: re.sub(rb"\d+", lambda n: b"%d" % (int(n[0]) - seconds), value, count=1)
+
+
+def _earlier_year(value: bytes) -> bytes:
+    return re.sub(rb"\d{4}", lambda year: b"%d" % (int(year[0]) - _YEARS), value, count=1)
+
+
+def _earlier_date(value: bytes) -> bytes:
+    return (date.fromisoformat(value.decode()) - _SHIFT).isoformat().encode()
+
+
+@dataclass(frozen=True)
+class _Json:
+    """Where an object has what gets broken: a pattern is a key (group 1) and its value (group 2).
+
+    earlier: takes a time three years back. agent: the key of a free text.
+    """
+
+    row_id: re.Pattern[bytes]
+    time: re.Pattern[bytes]
+    number: re.Pattern[bytes]
+    agent: bytes
+    earlier: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of a line of columns get broken."""
+
+    row_id: int
+    time: int
+    number: int
+    agent: int
+    earlier: Callable[[bytes], bytes]
+    id_tail: bytes = b""
+    id_digits: int = 8
+
+
+_RFC_3339 = rb':)("[^"]*")'
+_JSON = {
+    "cloudflare": _Json(
+        # only the row's own id: ParentRayID ends in the same letters but not in the same key
+        re.compile(rb'("RayID":")([0-9a-f]{16})'),
+        re.compile(rb'("Edge(?:Start|End)Timestamp":)(\d+)'),
+        re.compile(rb'("EdgeResponseBytes":)(\d+)'),
+        b'"ClientRequestUserAgent":"',
+        _earlier_by(_SHIFT_S * 1_000_000_000),
+    ),
+    "akamai": _Json(
+        re.compile(rb'("reqId":")([0-9a-f]{1,8})'),
+        re.compile(rb'("reqTimeSec":)("[0-9.]+")'),
+        re.compile(rb'("bytes":)("\d+")'),
+        b'"UA":"',
+        _earlier_by(_SHIFT_S),
+    ),
+    "gcp": _Json(
+        re.compile(rb'("insertId":")([0-9a-f]{16})'),
+        re.compile(rb'("timestamp"' + _RFC_3339),
+        re.compile(rb'("requestSize":)("\d+")'),
+        b'"userAgent":"',
+        _earlier_year,
+    ),
+    "azure": _Json(
+        re.compile(rb'("trackingReference":"0)([0-9a-f]{32})'),
+        re.compile(rb'("time"' + _RFC_3339),
+        re.compile(rb'("responseBytes":)("\d+")'),
+        b'"userAgent":"',
+        _earlier_year,
+    ),
+    "cloudfront_v2": _Json(
+        re.compile(rb'("x-edge-request-id":")([^"]*)'),
+        re.compile(rb'("timestamp\(ms\)":)("\d+")'),
+        re.compile(rb'("sc-bytes":)("\d+")'),
+        b'"cs(User-Agent)":"',
+        _earlier_by(_SHIFT_S * 1_000),
+    ),
+    "rec_events": _Json(
+        re.compile(rb'("event_id":")([0-9a-f]{32})'),
+        re.compile(rb'("event_ts_ms":)(\d+)'),
+        re.compile(rb'("item_duration_ms":)(\d+)'),
+        b'"device":"',
+        _earlier_by(_SHIFT_S * 1_000),
+    ),
+}
+_COLUMNS = {
+    "cloudfront": _Columns(
+        STANDARD.index("x-edge-request-id"),
+        STANDARD.index("date"),
+        STANDARD.index("sc-bytes"),
+        STANDARD.index("cs(User-Agent)"),
+        _earlier_date,
+        b"==",
+        54,
+    ),
+    "cloudfront_realtime": _Columns(
+        REALTIME.index("x-edge-request-id"),
+        REALTIME.index("timestamp"),
+        REALTIME.index("sc-bytes"),
+        REALTIME.index("cs-user-agent"),
+        _earlier_by(_SHIFT_S),
+        b"==",
+        54,
+    ),
+    "akamai_structured": _Columns(
+        akamai.FIELDS.index("reqId"),
+        akamai.FIELDS.index("reqTimeSec"),
+        akamai.FIELDS.index("bytes"),
+        akamai.FIELDS.index("UA"),
+        _earlier_by(_SHIFT_S),
+    ),
+}
+#: access logs: what a line says is its identity, so that a broken line is another one
+_ACCESS = ("nginx", "apache", "varnishncsa", "squid")
+_ACCESS_STATUS = re.compile(rb'(" |[A-Z]/)\d{3} ')
+_ACCESS_STAMP = re.compile(rb"\[[^\]]*\]|(?<![\d.])1\d{9}\.\d{3}(?=  *)")
+_YEAR = re.compile(rb"(?<=/)(\d{4})(?=:\d\d:\d\d:\d\d )")
 
 
 def malform(feed: str, kind: str, line: bytes, salt: str) -> bytes:
     """Return an extra line of the given kind, made from a good line of the feed."""
     if kind == "garbage":
         return _GARBAGE
+    if feed in _ACCESS:
+        return _malform_access(kind, line)
     fresh = with_fresh_id(feed, line, salt)
-    if feed == "cloudfront":
-        return _malform_tsv(kind, fresh)
+    if feed in _COLUMNS:
+        return _malform_columns(_COLUMNS[feed], kind, fresh)
     if kind == "ragged":
         return fresh + with_fresh_id(feed, line, f"{salt}+")
-    return _malform_json(feed, kind, fresh)
+    return _malform_json(_JSON[feed], kind, fresh)
 
 
 def with_fresh_id(feed: str, line: bytes, salt: str) -> bytes:
     """Replace the row id of a good line by one that no other line has."""
     digest = hashlib.sha256(salt.encode()).hexdigest().encode()
-    if feed == "cloudfront":
+    if feed in _COLUMNS:
+        where = _COLUMNS[feed]
         columns = line.split(b"\t")
-        columns[REQUEST_ID_COLUMN] = digest[:54] + b"=="
+        columns[where.row_id] = digest[: where.id_digits] + where.id_tail
         return b"\t".join(columns)
-    if feed == "cloudflare":
-        # Only the row's own id: ParentRayID ends in the same letters but not in the same key.
-        return _RAY.sub(rb"\g<1>" + digest[:16], line, count=1)
-    return _EVENT_ID.sub(rb"\g<1>" + digest[:32], line, count=1)
+    return _JSON[feed].row_id.sub(lambda at: at[1] + digest[: len(at[2])], line, count=1)
 
 
 def break_type(feed: str, line: bytes) -> bytes:
     """Put letters where the feed has a number, and leave the row id as it is."""
-    if feed == "cloudfront":
-        return _malform_tsv("wrong_type", line)
-    return _malform_json(feed, "wrong_type", line)
+    if feed in _COLUMNS:
+        return _malform_columns(_COLUMNS[feed], "wrong_type", line)
+    return _malform_json(_JSON[feed], "wrong_type", line)
 
 
-def _malform_tsv(kind: str, line: bytes) -> bytes:
-    """Break a CloudFront line."""
+def _malform_columns(where: _Columns, kind: str, line: bytes) -> bytes:
+    """Break a line of columns."""
     columns = line.split(b"\t")
     if kind == "truncated_line":
         return b"\t".join(columns[:11])[:-3]
     if kind == "ragged":
         return line + b"\t-\t-"
     if kind == "bad_utf8":
-        columns[_USER_AGENT] += b"\xff"
+        columns[where.agent] += b"\xff"
     elif kind == "wrong_type":
-        columns[_SC_BYTES] = b"abc"
+        columns[where.number] = b"abc"
     elif kind == "bad_time":
-        columns[0] = b"2026-13-45"
+        columns[where.time] = b"2026-13-45"
     elif kind == "outside_period":
-        earlier = date.fromisoformat(columns[0].decode()) - _THREE_YEARS
-        columns[0] = earlier.isoformat().encode()
+        columns[where.time] = where.earlier(columns[where.time])
     else:
         raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
     return b"\t".join(columns)
 
 
-def _malform_json(feed: str, kind: str, line: bytes) -> bytes:
+def _malform_json(where: _Json, kind: str, line: bytes) -> bytes:
     """Break a JSON line."""
-    is_event = feed == "rec_events"
-    time = _EVENT_TIME if is_event else _EDGE_TIME
     if kind == "truncated_line":
         return line[: len(line) * 3 // 5]
     if kind == "bad_utf8":
-        marker = b'"device":"' if is_event else b'"ClientRequestUserAgent":"'
-        return line.replace(marker, marker + b"\xff", 1)
+        return line.replace(where.agent, where.agent + b"\xff", 1)
     if kind == "wrong_type":
-        field = b"item_duration_ms" if is_event else b"EdgeResponseBytes"
-        return re.sub(rb'("%s":)\d+' % field, rb'\g<1>"abc"', line, count=1)
+        return where.number.sub(rb'\g<1>"abc"', line, count=1)
     if kind == "bad_time":
-        return time.sub(rb'\g<1>"yesterday"', line)
+        return where.time.sub(rb'\g<1>"yesterday"', line)
     if kind == "outside_period":
-        shift = _THREE_YEARS_S * (1_000 if is_event else 1_000_000_000)
-        return time.sub(lambda found: found[1] + str(int(found[2]) - shift).encode(), line)
+        return where.time.sub(lambda found: found[1] + where.earlier(found[2]), line)
     raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+
+
+def _malform_access(kind: str, line: bytes) -> bytes:
+    """Break a line of an access log."""
+    if kind == "truncated_line":
+        return line[: len(line) * 2 // 5]
+    if kind == "ragged":
+        return line + b" and more"
+    if kind == "bad_utf8":
+        return line[:-1] + b"\xff" + line[-1:]
+    if kind == "wrong_type":
+        return _ACCESS_STATUS.sub(rb"\g<1>abc ", line, count=1)
+    if kind == "bad_time":
+        return _ACCESS_STAMP.sub(
+            lambda found: b"[never ever]" if found[0].startswith(b"[") else b"never", line
+        )
+    if kind == "outside_period":
+        return _ACCESS_STAMP.sub(_three_years_before, line)
+    raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+
+
+def _three_years_before(found: re.Match[bytes]) -> bytes:
+    if found[0].startswith(b"["):
+        return _YEAR.sub(lambda year: b"%d" % (int(year[1]) - 3), found[0])
+    return b"%.3f" % (float(found[0]) - _SHIFT_S)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from simulator.audience import make_sessions
 from simulator.board import Arrival, Board, IncidentReport
@@ -23,6 +25,7 @@ from simulator.rating import Tariff
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
 from simulator.traffic import SUBREQUEST_SHARE, make_requests
 from simulator.truth import Ledger, make_ledger, write_ledger
+from simulator.vendor_counters import Said, vendors_say
 
 _CLOUDFRONT_PART = CLOUDFRONT_SHARE / (CLOUDFRONT_SHARE + CLOUDFLARE_SHARE)
 
@@ -48,6 +51,7 @@ class Plan:
     incidents: tuple[IncidentReport, ...]
     tariffs: tuple[Tariff, ...]
     on_time_until: datetime
+    said: Said | None = None
 
     @property
     def scenario(self) -> Scenario:
@@ -89,6 +93,8 @@ class Plan:
     def write_truth(self, directory: Path) -> None:
         """Write the truth ledger: Parquet tables and truth.json."""
         write_ledger(directory, self.ledger, self.scenario, self.incidents)
+        if self.said is not None:
+            pq.write_table(self.said.usage, directory / "vendor_usage.parquet")
 
 
 def simulate(scenario: Scenario, contracts: Sequence[Tariff] = ()) -> Plan:
@@ -105,13 +111,25 @@ def simulate(scenario: Scenario, contracts: Sequence[Tariff] = ()) -> Plan:
     silence = plan_silence(scenario)
     board = Board(scenario, build_files(world, silence), silence)
     apply_incidents(board)
-    return Plan(
+    plan = Plan(
         world=world,
         arrivals=tuple(board.arrivals()),
         incidents=tuple(board.reports),
         tariffs=tuple(contracts),
         on_time_until=board.on_time_until,
     )
+    return _with_counters(plan) if scenario.counters else plan
+
+
+def _with_counters(plan: Plan) -> Plan:
+    """Let the vendors publish what they counted, after the logs of the run are known."""
+    truth = plan.ledger
+    said = vendors_say(
+        plan.scenario, truth.traffic_5m, truth.usage_monthly, plan.tariffs, plan.world.events
+    )
+    never = datetime.max.replace(tzinfo=plan.scenario.start.tzinfo)
+    arrivals = sorted((*plan.arrivals, *said.arrivals), key=lambda one: (one.at or never, one.key))
+    return replace(plan, arrivals=tuple(arrivals), said=said)
 
 
 def _write(path: Path, arrival: Arrival) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
 import numpy as np
@@ -45,6 +46,10 @@ class Scenario:
     hours: int = 48
     lines: int = 1_000_000
     incidents: frozenset[Incident] = field(default=ALL_INCIDENTS)
+    #: let vendors publish usage counters, invoices, rosters and capacities as well
+    counters: bool = False
+    #: share by which vendors invoice more than they delivered
+    invoice_discrepancy: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
         """Refuse what the generator cannot honour."""
@@ -56,6 +61,10 @@ class Scenario:
             raise ValueError(f"seed: expected a number >= 0, found {self.seed}")
         if self.hours < 1:
             raise ValueError(f"hours: expected at least 1, found {self.hours}")
+        if self.invoice_discrepancy < 0:
+            raise ValueError(
+                f"invoice_discrepancy: expected a share >= 0, found {self.invoice_discrepancy}"
+            )
         if self.lines < 100:
             raise ValueError(f"lines: expected at least 100, found {self.lines}")
 

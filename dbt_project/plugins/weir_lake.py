@@ -42,7 +42,7 @@ from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 from lake.catalog import open_catalog
 from lake.contracts import TABLES, PriceContractError, load_contracts, rows_of
 from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql, show_files
-from lake.records import BRONZE
+from lake.records import BRONZE, COUNTERS, FEEDS
 from lake.settings import load_settings
 
 #: what the monthly models read of the published mart; a test holds it to the mart's contract
@@ -172,6 +172,9 @@ def show_lake(conn: duckdb.DuckDBPyConnection, catalog: Catalog, plan: Plan) -> 
     pruned = hours_filter(plan.hours)
     for record in BRONZE:
         sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, pruned)
+        _create_view(conn, record.identifier, sql)
+    for record in (*FEEDS, *COUNTERS):  # whole: no hour of a mart is built from them
+        sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, None)
         _create_view(conn, record.identifier, sql)
     sql = _relation_sql(catalog, plan, "gold.traffic_5m", GOLD_TRAFFIC, None)
     _create_view(conn, "gold.traffic_5m", sql)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lake.inflate import Lines
+from lake.reads import quote_literal
 from lake.records import Record
 from lake.source import Source
 
@@ -53,6 +54,8 @@ class Layout:
     as_text: numbers read as text because they may be missing; raw name -> DuckDB type to try.
     header_lines: lines to skip before the first row.
     unknown: names the file gives that the family does not know; their values are not kept.
+    nulls: texts that stand for nothing. delimiter: between the fields of a line of text.
+    header: the names of a header line as the file has them, in its order.
     """
 
     columns: Mapping[str, str]
@@ -60,22 +63,28 @@ class Layout:
     as_text: Mapping[str, str] = field(default_factory=dict)
     header_lines: int = 0
     unknown: tuple[str, ...] = ()
+    nulls: tuple[str, ...] = ("",)
+    delimiter: str = "\t"
+    header: tuple[str, ...] = ()
 
     def valid_sql(self) -> str:
         """Return the predicate that a good raw row fulfils."""
         terms = [
-            f"nullif(\"{c}\", '') is not null"
+            f'coalesce("{c}" not in ({self.nulls_sql()}), false)'
             if self.columns[c] == "VARCHAR"
             else _is_number(f'"{c}"', self.columns[c])
             for c in self.required
         ]
         return " and ".join(terms + self._tried()) or "true"
 
+    def nulls_sql(self) -> str:
+        """Return what stands for nothing as a list of SQL literals."""
+        return ", ".join(quote_literal(n) for n in self.nulls)
+
     def _tried(self) -> list[str]:
-        return [
-            f'("{c}" is null or "{c}" = \'\' or {_is_number(f"""try_cast("{c}" as {t})""", t)})'
-            for c, t in self.as_text.items()
-        ]
+        nulls = self.nulls_sql()
+        tried = {c: _is_number(f'try_cast("{c}" as {t})', t) for c, t in self.as_text.items()}
+        return [f'("{c}" is null or "{c}" in ({nulls}) or {is_})' for c, is_ in tried.items()]
 
     def readable_sql(self) -> str:
         """Return the predicate that a row the judge passed fulfils: its numbers are numbers.
@@ -108,11 +117,30 @@ class Family(ABC):
     cdn: str | None = None
     #: column of the raw row that holds a user id to be HMAC-ed into user_key
     user_column: str | None = None
+    #: what its records may come in, by the source's `container`; the first where it says nothing
+    containers: tuple[str, ...] = ("lines",)
 
     @property
     def parser_version(self) -> str:
         """Return family/version."""
         return f"{self.name}/{self.version}"
+
+    def check(self, source: Source) -> None:
+        """Raise ValueError, with the remedy, for what a source says and the family cannot read."""
+        if source.log_format:
+            raise ValueError(
+                f"format {self.name} has no format string; found log_format. Remove it."
+            )
+
+    def in_container(self, container: str | None) -> Family:
+        """Return the family as it is read out of a container; raises ValueError with those known.
+
+        container: None for the family's own.
+        """
+        if container is not None and container not in self.containers:
+            known = ", ".join(self.containers)
+            raise ValueError(f"{self.name} comes in {known}, not in {container!r}")
+        return self
 
     @abstractmethod
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
@@ -132,6 +160,10 @@ class Family(ABC):
     @abstractmethod
     def line_numbers_sql(self) -> str | None:
         """Return a query of the physical lines the reader left out, or None if it left none."""
+
+    def masked(self, lines: Lines) -> npt.NDArray[np.int64]:  # noqa: ARG002
+        """Return the lines that the reader must not see: they would take others along."""
+        return np.empty(0, dtype=np.int64)
 
     def overruled(
         self,

@@ -4,30 +4,45 @@ DuckDB coerces where JSON's type differs from the declared one ("8" -> 8, 7.6 ->
 and takes the first of equal keys; the judge does the same, so that a line means the same on both
 ways. Keys that are not declared are not read: the layout names those it saw in the head of the
 file. Text that is not quite JSON (a comma before the closing brace) passes the typed reader alone.
+
+A declared key may be a path of keys joined by `/` (`httpRequest/status`): objects in objects are
+read as structs and become flat columns of that name. What stands where an object is declared and
+is none reads as null, and so do all paths through it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from lake.formats.base import Judgement, Layout, Reject, Row, Skip
-from lake.reads import quote_literal
+from lake.jsonpaths import leaves, parents_of, undeclared, value_at
+from lake.reads import quote_identifier, quote_literal
 
 _SAMPLE_LINES = 200
 #: DuckDB allocates and fills twice as much at a time: small enough to stay in caches
 _MIN_OBJECT = 1024 * 1024
+_WHOLE = ("BIGINT", "INTEGER")
 _MAX_DIGITS = 400  # a longer number is infinite for every purpose, and slow to make exact
 
 
-def layout_of(head: bytes, fields: Mapping[str, str], required: tuple[str, ...]) -> Layout:
+def layout_of(
+    head: bytes,
+    fields: Mapping[str, str],
+    required: tuple[str, ...],
+    nulls: tuple[str, ...] = ("",),
+    left_out: tuple[str, ...] = (),
+) -> Layout:
     """Return the layout of a file from its head.
 
-    fields: declared key -> DuckDB type. A number or flag that the sampled lines do not all have
-    is read as text and tried, because the typed reader turns a wrong type into null silently.
+    fields: declared key or path -> DuckDB type. A number or flag that the sampled lines do not all
+    have is read as text and tried, because the typed reader turns a wrong type into null silently.
+    nulls: texts that stand for nothing. left_out: keys that are known and not read.
     """
     seen: dict[str, int] = {}
     lines = 0
+    parents = parents_of(fields)
     for line in head.split(b"\n")[:_SAMPLE_LINES]:
         try:
             found = json.loads(line)
@@ -35,8 +50,8 @@ def layout_of(head: bytes, fields: Mapping[str, str], required: tuple[str, ...])
             continue
         if isinstance(found, dict):
             lines += 1
-            for key, value in found.items():
-                if value is not None and value != "":
+            for key, value in leaves(found, parents):
+                if value is not None and value not in nulls:
                     seen[key] = seen.get(key, 0) + 1
     columns: dict[str, str] = {}
     as_text: dict[str, str] = {}
@@ -49,18 +64,41 @@ def layout_of(head: bytes, fields: Mapping[str, str], required: tuple[str, ...])
         else:
             columns[name] = "VARCHAR"
             as_text[name] = kind
-    unknown = tuple(sorted(set(seen) - set(fields)))
-    return Layout(columns, tuple(typed), as_text, unknown=unknown)
+    unknown = tuple(sorted(undeclared(seen, (*fields, *left_out))))
+    return Layout(columns, tuple(typed), as_text, unknown=unknown, nulls=nulls)
 
 
 def read_sql(path: str, layout: Layout, longest_line: int) -> str:
     """Return the typed read of an NDJSON file: one row per line that is not blank, in order."""
-    columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in layout.columns.items())
+    columns, picked = columns_of(layout.columns)
     return (
-        f"select row_number() over () as rn, * from read_ndjson({quote_literal(path)}, "
+        f"select row_number() over () as rn, {picked} from read_ndjson({quote_literal(path)}, "
         f"columns={{{columns}}}, ignore_errors=true, records=true, "
-        f"maximum_object_size={_object_limit(longest_line)})"
+        f"maximum_object_size={_object_limit(longest_line)}) raw"
     )
+
+
+def columns_of(fields: Mapping[str, str]) -> tuple[str, str]:
+    """Return what to read of paths and types (`columns`), and what to select of it (from `raw`)."""
+    tree: dict[str, Any] = {}
+    picked = []
+    for name, kind in fields.items():
+        *parents, last = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = kind
+        steps = ".".join(quote_identifier(step) for step in (*parents, last))
+        picked.append(f"raw.{steps} as {quote_identifier(name)}")
+    columns = ", ".join(f"{quote_literal(c)}: {quote_literal(_type(t))}" for c, t in tree.items())
+    return columns, ", ".join(picked)
+
+
+def _type(node: str | Mapping[str, Any]) -> str:
+    if isinstance(node, str):
+        return node
+    members = ", ".join(f"{quote_identifier(n)} {_type(t)}" for n, t in node.items())
+    return f"STRUCT({members})"
 
 
 def _object_limit(longest_line: int) -> int:
@@ -79,12 +117,12 @@ def _first_of_equal_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(reversed(pairs))
 
 
-def _text(value: object, kind: str, column: str) -> str | None:
+def _text(value: object, kind: str, column: str, nulls: Collection[str]) -> str | None:
     """Return the text that casts to what the typed reader makes of a value; raises TypeError.
 
     kind: declared type. column: type of the layout's column, VARCHAR where the number is tried.
     """
-    if value is None or (value == "" and kind != "VARCHAR"):
+    if value is None or (kind != "VARCHAR" and isinstance(value, str) and value in nulls):
         return None
     if isinstance(value, str):
         return value
@@ -96,7 +134,7 @@ def _text(value: object, kind: str, column: str) -> str | None:
         return "true" if value else "false"
     if isinstance(value, bool):
         return str(int(value))
-    if kind != "DOUBLE" and kind == column and isinstance(value, float):
+    if kind in _WHOLE and kind == column and isinstance(value, float):
         return str(round(value))
     return repr(value)
 
@@ -110,10 +148,8 @@ def _encodes(value: object) -> bool:
     return True
 
 
-def judge(
-    line: bytes, fields: Mapping[str, str], layout: Layout, required: tuple[str, ...]
-) -> Judgement:
-    """Judge one NDJSON line; values come back as text that casts to the layout's columns."""
+def record_in(line: bytes) -> dict[str, object] | Reject | Skip:
+    """Return the JSON object that a line is, or what it is instead."""
     if not line.strip():
         return Skip.BLANK
     if b"\0" in line:
@@ -128,14 +164,33 @@ def judge(
         return Reject("invalid_json")
     if "\\u" in text and not _encodes(found):
         return Reject("bad_utf8")
-    if not isinstance(found, dict):
-        return Reject("not_an_object")
+    return found if isinstance(found, dict) else Reject("not_an_object")
+
+
+def judge_record(
+    found: Mapping[str, object],
+    fields: Mapping[str, str],
+    layout: Layout,
+    required: tuple[str, ...],
+) -> Row | Reject:
+    """Judge a record's fields; values come back as text that casts to the layout's columns."""
     values: dict[str, str | None] = {}
     for name, kind in fields.items():
+        value = found.get(name)
         try:
-            values[name] = _text(found.get(name), kind, layout.columns[name])
+            value = value_at(found, name.split("/"))
+            text = _text(value, kind, layout.columns[name], layout.nulls)
         except (TypeError, ValueError, OverflowError):
             return Reject("wrong_type")
+        values[name] = None if text in layout.nulls and text != "" else text
         if not values[name] and name in required:
             return Reject("missing_field")
     return Row(values)
+
+
+def judge(
+    line: bytes, fields: Mapping[str, str], layout: Layout, required: tuple[str, ...]
+) -> Judgement:
+    """Judge one NDJSON line; values come back as text that casts to the layout's columns."""
+    found = record_in(line)
+    return judge_record(found, fields, layout, required) if isinstance(found, dict) else found

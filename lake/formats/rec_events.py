@@ -1,21 +1,21 @@
-"""Recommendation events: impression, click, play and like, one JSON object a line.
+"""Recommendation events: shown, clicked, played, liked, given, followed; JSON, CSV or Parquet.
 
 Traps: the event happened on the client (event_ts_ms), so files hold events of a few minutes
 before and after their hour; a producer counts its lines in `seq`, which is what completeness can
-be told by; the user id is a person and never stored.
+be told by; the user id is a person and never stored; a combo of gifts is one event with a count,
+and its price is money: read as a decimal, never as a float; live rooms are items, and what happens
+to the room itself (room_start, room_end) has no viewer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from lake import canonical as sql
-from lake.formats import ndjson
-from lake.formats.base import Family, Judgement, Layout, Reject, Row
-from lake.inflate import Lines
+from lake.formats.base import Layout, Reject, Row
+from lake.formats.record_family import RecordFamily
 from lake.records import REC_EVENTS
 from lake.source import Source
-from lake.unknown import unknown_keys
 
 FIELDS: dict[str, str] = {
     "event_id": "VARCHAR",
@@ -39,45 +39,38 @@ FIELDS: dict[str, str] = {
     "customer": "VARCHAR",
     "country": "VARCHAR",
     "device": "VARCHAR",
+    "gift_count": "INTEGER",
+    "gift_price": "DECIMAL(18,6)",
+    "currency": "VARCHAR",
+    "stay_ms": "BIGINT",
 }
 _REQUIRED = ("event_id", "event_type", "event_ts_ms", "item_id")
-_KNOWN_TYPES = ("impression", "click", "play", "like")
+EVENT_TYPES = (
+    "impression", "click", "play", "like", "share", "follow", "unfollow", "comment", "dislike",
+    "gift", "enter_room", "exit_room", "room_start", "room_end",
+)  # fmt: skip
 
 
-class RecEvents(Family):
+class RecEvents(RecordFamily):
     """Events of the recommendation service."""
 
     name = "rec_events"
-    version = 1
+    version = 2
     record = REC_EVENTS
     user_column = "user_id"
+    fields = FIELDS
+    required = _REQUIRED
 
-    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
-        """Tell numbers that every line has from those that may be missing."""
-        return previous or ndjson.layout_of(head, FIELDS, _REQUIRED)
-
-    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
-        """Return the typed read."""
-        return ndjson.read_sql(path, layout, longest_line)
-
-    def line_numbers_sql(self) -> str | None:
-        """Return None: the reader gives a row for every line that is not blank."""
-        return None
-
-    def unknown_fields(self, lines: Lines) -> Iterable[str]:
-        """Return keys without a column, of a sample of the lines."""
-        return unknown_keys(lines, FIELDS)
-
-    def judge(self, line: bytes, layout: Layout) -> Judgement:
-        """Judge one line; an event type nobody declared is rejected, not counted somewhere."""
-        found = ndjson.judge(line, FIELDS, layout, _REQUIRED)
-        if isinstance(found, Row) and found.values["event_type"] not in _KNOWN_TYPES:
+    def judge_record(self, found: Mapping[str, object], layout: Layout) -> Row | Reject:
+        """Judge an event; a type nobody declared is rejected, not counted somewhere."""
+        judged = super().judge_record(found, layout)
+        if isinstance(judged, Row) and judged.values["event_type"] not in EVENT_TYPES:
             return Reject("unknown_event_type")
-        return found
+        return judged
 
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the instant; an unknown event type has none, so that the judge sees it."""
-        known = ", ".join(f"'{t}'" for t in _KNOWN_TYPES)
+        known = ", ".join(f"'{t}'" for t in EVENT_TYPES)
         return {
             "event_time": f"case when event_type in ({known}) and "
             "event_ts_ms between 0 and 9999999999999 then make_timestamptz(event_ts_ms * 1000) end"
@@ -108,4 +101,8 @@ class RecEvents(Family):
             "item_duration_ms": "try_cast(item_duration_ms as bigint)",
             "country": "upper(null_if_empty(country))",
             "device": "null_if_empty(device)",
+            "gift_count": "try_cast(gift_count as integer)",
+            "gift_price": "try_cast(gift_price as decimal(18, 6))",
+            "currency": "upper(null_if_empty(currency))",
+            "stay_ms": "try_cast(stay_ms as bigint)",
         }

@@ -1,4 +1,7 @@
-"""Reading tab-separated logs: DuckDB's typed CSV reader, and the judge of single lines."""
+"""Reading logs of delimited fields that are not quoted, by tabs or by spaces.
+
+DuckDB's typed CSV reader, and the judge of single lines.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,32 @@ NULLS = ("-", "^", "")
 
 
 def read_sql(path: str, layout: Layout, longest_line: int) -> str:
-    """Return the typed read of a tab-separated file; rejected lines go to reject_errors."""
+    """Return the typed read of a file of delimited fields; rejected lines go to reject_errors."""
     columns = ", ".join(f"{quote_literal(c)}: '{t}'" for c, t in layout.columns.items())
     nulls = ", ".join(quote_literal(n) for n in NULLS)
     return (
         f"select row_number() over () as rn, * from read_csv({quote_literal(path)}, "
-        f"delim='\t', quote='', escape='', header=false, auto_detect=false, "
+        f"delim={quote_literal(layout.delimiter)}, quote='', escape='', header=false, "
+        f"auto_detect=false, "
         f"skip={layout.header_lines}, columns={{{columns}}}, strict_mode=true, "
         f"store_rejects=true, rejects_limit=0, nullstr=[{nulls}], parallel=false, "
-        f"max_line_size={_line_limit(longest_line)})"
+        f"max_line_size={line_limit(longest_line)})"
     )
 
 
-def _line_limit(longest_line: int) -> int:
+def delimiter_of(head: bytes, columns: int) -> str:
+    """Return what separates the fields: a space where the first line has just so many, else a tab.
+
+    columns: of the file; a delimiter at the end of the line is no field more.
+    """
+    for line in head.split(b"\n"):
+        if line.strip() and not line.startswith(b"#"):
+            is_spaced = b"\t" not in line and len(line.split()) == columns > 1
+            return " " if is_spaced else "\t"
+    return "\t"
+
+
+def line_limit(longest_line: int) -> int:
     """Return a limit that few files differ in, so that prepared statements are shared."""
     limit = 2_000_000
     while limit < longest_line + 16:
@@ -38,25 +54,31 @@ REJECTED_LINES = "select distinct line from reject_errors order by line"
 
 
 def overflowing(
-    lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]
+    lines: Lines,
+    layout: Layout,
+    numbers: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
     """Return accepted lines with too many columns.
 
     DuckDB 2.0 rejects a line with too many columns only while one of those beyond the last holds
-    a value; where they are all the null string it drops them. Counting tabs over the chunk is
+    a value; where they are all the null string it drops them. Counting separators over the chunk is
     cheap, and only a surplus makes it worth counting them line by line.
     """
     tabs = len(layout.columns) - 1
+    delimiter = layout.delimiter.encode()
     others = np.setdiff1d(np.arange(1, len(lines) + 1), numbers, assume_unique=True)
-    in_others = sum(lines.raw(n).count(b"\t") for n in others.tolist())
-    if lines.count(0x09) == tabs * len(numbers) + in_others:
+    in_others = sum(lines.raw(n).count(delimiter) for n in others.tolist())
+    if lines.count(ord(delimiter)) == tabs * len(numbers) + in_others:
         return np.empty(0, dtype=np.int64)
-    surplus: npt.NDArray[np.int64] = numbers[lines.count_each(0x09)[numbers - 1] != tabs]
+    surplus: npt.NDArray[np.int64] = numbers[lines.count_each(ord(delimiter))[numbers - 1] != tabs]
     return surplus
 
 
-def judge(line: bytes, layout: Layout) -> Judgement:
-    """Judge one tab-separated line; a trailing tab is forgiven, as real files have it."""
+def judge(line: bytes, layout: Layout, *, has_header: bool = True) -> Judgement:
+    """Judge one line; a delimiter at its end is forgiven, as real files have it.
+
+    has_header: whether `#` begins a line of the header.
+    """
     stripped = line.rstrip(b"\r\n")
     if not stripped.strip():
         return Skip.BLANK
@@ -64,13 +86,13 @@ def judge(line: bytes, layout: Layout) -> Judgement:
         return Reject("nul_byte")
     if b"\r" in stripped:
         return Reject("stray_cr")  # several lines of another system's, or half of two
-    if stripped.startswith(b"#"):
+    if has_header and stripped.startswith(b"#"):
         return Skip.HEADER
     try:
         text = stripped.decode("utf-8")
     except UnicodeDecodeError:
         return Reject("bad_utf8")
-    fields = text.split("\t")
+    fields = text.split(layout.delimiter)
     if len(fields) == len(layout.columns) + 1 and not fields[-1]:
         fields.pop()
     if len(fields) != len(layout.columns):

@@ -5,14 +5,25 @@ from collections.abc import Sequence
 import dagster as dg
 
 from lake.ingest import IngestReport
-from lake.records import BRONZE, OPS, Record
+from lake.records import BRONZE, COUNTERS, OPS, Record
 from lake.source import Source
 from orchestration.resources import Clock, Lake
 
 _OWNERS = {
     "bronze.cdn_requests": ["team:delivery"],
     "bronze.rec_events": ["team:recommendation"],
+    "bronze.player_events": ["team:delivery"],
+    "bronze.experiment_assignments": ["team:recommendation"],
+    "bronze.items": ["team:recommendation"],
+    "bronze.creators": ["team:recommendation"],
+    "bronze.vendor_usage": ["team:delivery"],
+    "bronze.vendor_invoices": ["team:finance"],
+    "bronze.producer_rosters": ["team:data"],
+    "bronze.capacities": ["team:delivery"],
 }
+
+#: group and documentation of a table that no source feeds, by whether it is one of counters
+_UNFED = {True: ("counters", "vendor-counters.md"), False: ("feeds", "player-events.md")}
 
 
 def asset_key(record: Record) -> dg.AssetKey:
@@ -47,6 +58,20 @@ def ledger_specs() -> list[dg.AssetSpec]:
             deps=[asset_key(b) for b in BRONZE],
         )
         for r in OPS
+    ]
+
+
+def unfed_specs(records: Sequence[Record]) -> list[dg.AssetSpec]:
+    """Return the tables that are there and that no source feeds."""
+    return [
+        dg.AssetSpec(
+            asset_key(r),
+            description=f"{r.doc}. No source feeds it; see docs/{_UNFED[r in COUNTERS][1]}.",
+            owners=_OWNERS[r.identifier],
+            group_name=_UNFED[r in COUNTERS][0],
+            kinds={"iceberg"},
+        )
+        for r in records
     ]
 
 

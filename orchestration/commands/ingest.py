@@ -17,11 +17,10 @@ from lake.locations import LocationError, S3Location
 from lake.notifications import MAX_BYTES, hinted_keys
 from lake.outcome import CatalogError, in_plain_words
 from lake.pseudonyms import KeyringError
-from lake.records import BRONZE
 from lake.settings import LakeSettings, load_settings
 from lake.settling import Gone
 from orchestration.commands.output import console, grouped, lines_safe, print_json, table
-from orchestration.operations import open_lake, run_ingest
+from orchestration.operations import feeds, landed, open_lake, run_ingest
 
 
 def run(
@@ -62,7 +61,7 @@ def _run(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=out, transient=True, disable=as_json) as bar:
-        for record in BRONZE:
+        for record in landed(feeds(settings).values()):
             task = bar.add_task(record.identifier, total=None)
 
             def show(p: IngestProgress, task: object = task) -> None:

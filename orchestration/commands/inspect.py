@@ -14,10 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from lake.columnar import parser_of
 from lake.formats import FAMILIES, family_of
-from lake.formats.detection import detect
+from lake.formats.detection import detect, detect_parquet
 from lake.inflate import Buffer, chunks
-from lake.parse import Constants, Parser
+from lake.parquet_rows import is_parquet
+from lake.parse import Constants
 from lake.refused import RefusedError
 from lake.settings import load_settings
 from lake.source import NameFacts, Privacy, Source, SourceError, load_sources
@@ -40,6 +42,8 @@ class _Seen:
     facts: NameFacts
     totals: ParseTotals
     records: list[dict[str, Any]]
+    #: rejected rows of an object that has no lines
+    rows: Mapping[int, bytes]
 
 
 def run(files: Sequence[Path], source_name: str | None, records: int, *, as_json: bool) -> int:
@@ -79,25 +83,26 @@ def _source_of(path: Path, sources: Mapping[str, Source], named: str | None) -> 
         if source.name_facts(str(path)).period_start is not None:
             return source
     with path.open("rb") as stream:
-        name = detect(stream, path.name)
+        container = "parquet" if is_parquet(stream) else None
+        name = detect_parquet(stream) if container else detect(stream, path.name)
     if name is None:
         raise RefusedError(
             "unknown_format",
             f"expected one of {', '.join(sorted(FAMILIES))}, found none of them in its first "
             "lines. Say which source it is with --source.",
         )
-    fitting = [s for s in sources.values() if s.format == name]
+    fitting = [s for s in sources.values() if (s.format, s.container) == (name, container)]
     if fitting:
         return fitting[0]
     return Source(
-        name="inspected", description="", owner="", format=name,
+        name="inspected", description="", owner="", format=name, container=container,
         landing={"prefix": ""},  # type: ignore[arg-type]
     )  # fmt: skip
 
 
 def _inspect(path: Path, source: Source, keep: int | None, *, as_json: bool) -> _Seen:
     open_source = source.model_copy(update={"privacy": Privacy(query_allow=("*",))})
-    parser = Parser(open_source, family_of(source.format), protection=None)
+    parser = parser_of(open_source, family_of(source.format), protection=None)
     facts = source.name_facts(str(path))
     records: list[dict[str, Any]] = []
 
@@ -109,21 +114,29 @@ def _inspect(path: Path, source: Source, keep: int | None, *, as_json: bool) -> 
             else:
                 records.append(record)
 
-    constants = Constants("", datetime.now(UTC), facts.producer, facts.not_before, facts.not_after)
+    constants = Constants(
+        "",
+        datetime.now(UTC),
+        facts.producer,
+        facts.not_before,
+        facts.not_after,
+        facts.published_at,
+    )
     try:
         with path.open("rb") as stream:
             totals = parser.parse(stream, path.name, path.stat().st_size, constants, emit)
     finally:
         parser.close()
-    return _Seen(path, source, facts, totals, records)
+    return _Seen(path, source, facts, totals, records, dict(parser.raws))
 
 
 def _records(rows: pa.Table) -> list[dict[str, Any]]:
     found = []
     for row in rows.drop_columns([c for c in _NOT_SHOWN if c in rows.column_names]).to_pylist():
         row["extra"] = dict(row["extra"]) if row.get("extra") else None
-        if row.get("cmcd"):
-            row["cmcd"] = {k: v for k, v in row["cmcd"].items() if v is not None}
+        for name in ("cmcd", "cmcd_v2"):
+            if row.get(name):
+                row[name] = {k: v for k, v in row[name].items() if v is not None}
         found.append({k: _instant(v) for k, v in row.items()})
     return found
 
@@ -199,8 +212,8 @@ def _document(seen: _Seen) -> dict[str, Any]:
 def _raw_lines(seen: _Seen) -> dict[int, str]:
     """Return the text of rejected lines, read a second time; of a long one its beginning."""
     wanted = {r.line for r in seen.totals.rejects}
-    found: dict[int, str] = {}
-    if not wanted:
+    found: dict[int, str] = {n: _text(raw) for n, raw in seen.rows.items()}
+    if not wanted or seen.source.container == "parquet":
         return found
     before = 0
     with seen.path.open("rb") as stream, Buffer() as buffer:

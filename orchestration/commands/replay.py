@@ -12,13 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lake.deliveries import read_ledger
 from lake.ingest import Progress as Done
 from lake.outcome import CatalogError, in_plain_words
-from lake.records import BRONZE
 from lake.replay import Replayed, ReplayReport
 from lake.selection import STATES, Selection
 from lake.settings import LakeSettings, load_settings
 from orchestration.commands.ingest import as_dict
 from orchestration.commands.output import console, grouped, iso, print_json, table
-from orchestration.operations import feeds, open_lake, run_replay
+from orchestration.operations import feeds, landed, open_lake, run_replay
 
 
 class _WrongQuestionError(Exception):
@@ -65,7 +64,7 @@ def _replay(
                TimeElapsedColumn())  # fmt: skip
     reports = []
     with Progress(*columns, console=console(stderr=True), transient=True, disable=quiet) as bar:
-        for record in BRONZE:
+        for record in landed(feeds(settings).values()):
             task = bar.add_task(record.identifier, total=None)
 
             def show(p: Done, task: object = task) -> None:

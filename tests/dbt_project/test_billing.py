@@ -86,7 +86,7 @@ def test_bills_equal_an_independent_reckoning_to_the_cent(weir):
     usage = edges + [dice.randrange(1, 500 * GB) for _ in months[len(edges) :]]
     weir.publish_traffic([_slot(y, m, bytes=b) for (y, m), b in zip(months, usage, strict=True)])
     weir.build("tag:billing")
-    bills = dict(weir.rows("select month, amount from marts.bills"))
+    bills = dict(weir.rows("select month, amount from marts.bills where vendor = 'cloudfront'"))
     for (year, month), total in zip(months, usage, strict=True):
         amount = Decimal(0)
         for tier in tiers:
@@ -134,7 +134,7 @@ def test_a_refresh_touches_the_requested_months_alone_and_empties_what_became_em
         january = [row for row in before[table] if row[0] == dt.date(2026, 1, 1)]
         where = "month = date '2026-01-01'"
         assert weir.rows(f"select * from marts.{table} where {where} order by all") == january
-    assert weir.rows("select count(*) from marts.bills") == [(2,)]
+    assert weir.rows("select distinct month(month) from marts.bills order by 1") == [(1,), (3,)]
 
 
 _BILLING = ("usage_monthly", "bill_lines", "bills", "bill_allocations")

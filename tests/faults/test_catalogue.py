@@ -26,7 +26,7 @@ def rows() -> dict[int, tuple[str, ...]]:
     return found
 
 
-def tests_in(path: str) -> set[str]:
+def names_of_tests_in(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text())
     return {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
 
@@ -43,10 +43,10 @@ def test_every_row_names_tests_that_exist(row):
     assert fault
     assert behaviour
     assert links, f"row {row} names no test"
-    missing = [f"{path}::{name}" for path, name in links if name not in tests_in(path)]
+    missing = [f"{path}::{name}" for path, name in links if name not in names_of_tests_in(path)]
     assert missing == []
 
 
 def test_a_row_without_a_test_would_be_found():
     assert _LINK.findall("see the other page") == []
-    assert "test_nothing_of_the_kind" not in tests_in("tests/faults/test_catalogue.py")
+    assert "test_nothing_of_the_kind" not in names_of_tests_in("tests/faults/test_catalogue.py")

@@ -163,9 +163,9 @@ def keep_going(home: str, stray: str, seed: int) -> None:
         once(settings, stray, datetime.now(UTC), replays=rng.random() < 0.3)
 
 
-def ingest_once(home: str) -> None:
+def ingest_once(home: str, stray: str = "5") -> None:
     """Ingest what is new."""
-    once(load_settings(home=Path(home)), "5", datetime.now(UTC), replays=False)
+    once(load_settings(home=Path(home)), stray, datetime.now(UTC), replays=False)
 
 
 def go(home: str, now: str) -> None:

@@ -106,7 +106,7 @@ class Weir:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=1500,  # a hang, whatever else the machine does
         )
 
     def query(self, sql: str) -> Rows:

@@ -5,12 +5,14 @@ Belongs here: how a test gets a parsed file, a landing or a lake. Does not: what
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,11 +21,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+import yaml
 
 from lake.audit import AuditReport, CheckResult, DeliverySubject
 from lake.catalog import ensure_all, open_catalog
+from lake.columnar import parser_of
 from lake.deliveries import Delivery, read_ledger
-from lake.formats import FAMILIES, CloudflareLogpush, CloudFrontV1, RecEvents
+from lake.formats import COUNTER_FAMILIES, FAMILIES
 from lake.formats.base import Family
 from lake.ingest import Ingest, IngestReport
 from lake.landing import FolderLanding
@@ -38,6 +42,14 @@ from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sourc
 from lake.totals import ParseTotals
 from lake.versions import Partition, hour_versions
 
+#: families whose base line is a file: id names a line; separator joins values, else an object
+FEED_BASES: dict[str, Any] = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted((Path(__file__).parent / "bases").glob("*.yaml"))
+}
+COUNTER_BASES: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parent / "counter_bases.yaml").read_text()
+)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PROTECTION = Protection(Keyring.of(b"a key of the tests"))
 CF_FIELDS = """
@@ -55,6 +67,54 @@ req-1 vod.aurora.example https 120 0.250 - TLSv1.3 TLS_AES_128_GCM_SHA256 Hit HT
 - - 54298 0.010 Hit video/mp2t 1400 - -
 """.split()  # noqa: SIM905
 CF_BASE = dict(zip(CF_FIELDS, CF_VALUES, strict=True))
+CF2_BASE: dict[str, Any] = {**CF_BASE, "asn": "3320", "c-country": "DE"}
+RT_BASE: dict[str, Any] = {
+    "timestamp": "1794823205.373",
+    "c-ip": "192.0.2.77",
+    "time-to-first-byte": "0.010",
+    "sc-status": "200",
+    "sc-bytes": "1500",
+    "cs-method": "GET",
+    "cs-protocol": "https",
+    "cs-host": "vod.aurora.example",
+    "cs-uri-stem": "/hls/a/seg1.ts?v=1&token=s3cret",
+    "cs-bytes": "120",
+    "x-edge-location": "FRA56-P1",
+    "x-edge-request-id": "req-1",
+    "x-host-header": "d1.cloudfront.net",
+    "time-taken": "0.250",
+    "cs-protocol-version": "HTTP/2.0",
+    "c-ip-version": "IPv4",
+    "cs-user-agent": "Mozilla/5.0%20(X11)",
+    "cs-referer": "https://play.example/watch?token=s3cret",
+    "cs-cookie": "-",
+    "cs-uri-query": "v=1&token=s3cret",
+    "x-edge-response-result-type": "Hit",
+    "x-forwarded-for": "-",
+    "ssl-protocol": "TLSv1.3",
+    "ssl-cipher": "TLS_AES_128_GCM_SHA256",
+    "x-edge-result-type": "Hit",
+    "sc-content-type": "video/mp2t",
+    "sc-content-len": "1400",
+    "sc-range-start": "-",
+    "sc-range-end": "-",
+    "c-port": "54298",
+    "x-edge-detailed-result-type": "Hit",
+    "c-country": "de",
+    "cs-headers": "Host:vod.aurora.example%0AAuthorization:s3cret",
+    "origin-fbl": "-",
+    "origin-lbl": "-",
+    "asn": "3320",
+    "cmcd-encoded-bitrate": "-",
+    "cmcd-buffer-length": "-",
+    "cmcd-buffer-starvation": "-",
+    "cmcd-content-id": "-",
+    "cmcd-next-object-request": "-",
+    "cmcd-object-type": "-",
+    "cmcd-session-id": "-",
+    "cmcd-startup": "-",
+    "cmcd-top-bitrate": "-",
+}
 CFL_BASE: dict[str, Any] = {
     "EdgeStartTimestamp": 1794823205123456000,
     "EdgeEndTimestamp": 1794823205373456000,
@@ -106,30 +166,86 @@ REC_BASE: dict[str, Any] = {
 }
 
 
-class JudgedCloudFront(CloudFrontV1):
-    """Believes no fast read: every line goes to the judge."""
-
-    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
-        return numbers
-
-
-class JudgedCloudflare(CloudflareLogpush):
-    """Believes no fast read."""
-
-    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
-        return numbers
+#: base lines of access logs, by family
+ACCESS: dict[str, dict[str, Any]] = yaml.safe_load(
+    Path(__file__).with_name("access_lines.yaml").read_text()
+)
 
 
-class JudgedRec(RecEvents):
-    """Believes no fast read."""
+def access_line(family: str, changes: Mapping[str, Any]) -> bytes:
+    """Return a line of an access log: its base with some variables changed."""
+    base = ACCESS[family]
+    values = {**base["values"], **{k: str(v) for k, v in changes.items()}}
+    assert set(values) == set(base["values"])
+    names = "|".join(re.escape(n) for n in sorted(values, key=len, reverse=True))
+    line = re.sub(names, lambda found: values[found[0]], base.get("format") or base["line"])
+    return line.encode()
 
-    def overruled(self, lines, layout, numbers):  # type: ignore[no-untyped-def]
-        return numbers
+
+def judged(family: Family) -> Family:
+    """Return a family that believes no fast read: every line goes to the judge."""
+    believes_none = {"overruled": lambda _self, _lines, _layout, numbers: numbers}
+    made: Family = type(f"Judged{type(family).__name__}", (type(family),), believes_none)()
+    return made
 
 
 JUDGED: dict[str, Family] = {
-    f.name: f for f in (JudgedCloudFront(), JudgedCloudflare(), JudgedRec())
+    # every line of a counter family is judged anyway
+    **{name: judged(family) for name, family in FAMILIES.items()},
+    **{family.name: family for family in COUNTER_FAMILIES},
 }
+
+
+def csv_line(cells: Iterable[str]) -> bytes:
+    """Return one line of a CSV, quoted where it must be, without its end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue().encode()
+
+
+@dataclass(frozen=True)
+class Base:
+    """The line that cases of a family change: a file in bases/, or what is above."""
+
+    values: Mapping[str, Any]
+    #: path of the field that names a line
+    id: str
+    #: of columns; an object where it is None
+    separator: str | None = None
+    header: bytes = b""
+
+
+BASES = {
+    "cloudfront_v1": Base(
+        CF_BASE,
+        "x-edge-request-id",
+        "\t",
+        f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode(),
+    ),
+    "cloudflare_logpush": Base(CFL_BASE, "RayID"),
+    "cloudfront_v2": Base(CF2_BASE, "x-edge-request-id"),
+    "cloudfront_realtime": Base(RT_BASE, "x-edge-request-id", "\t"),
+    "rec_events": Base(REC_BASE, "event_id"),
+    **{name: Base(found["base"], found["numbered"]) for name, found in COUNTER_BASES.items()},
+    **{
+        path.stem: Base(**yaml.safe_load(path.read_text()))
+        for path in sorted((Path(__file__).parent / "bases").glob("*.yaml"))
+    },
+}
+
+
+def changed(values: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return values with another one at a path of keys joined by `/`."""
+    key, _, rest = path.partition("/")
+    return {**values, key: changed(values.get(key) or {}, rest, value) if rest else value}
+
+
+def without(values: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return values without what is at a path."""
+    key, _, rest = path.partition("/")
+    if rest:
+        return {**values, key: without(values[key], rest)}
+    return {k: v for k, v in values.items() if k != key}
 
 
 def source_of(family: str, **changes: Any) -> Source:
@@ -141,7 +257,11 @@ def source_of(family: str, **changes: Any) -> Source:
         "landing": LandingSpec(prefix="in/"),
         "customers": {"vod.aurora.example": "aurora"},
         "privacy": Privacy(query_allow=("v", "quality")),
+        "log_format": ACCESS.get(family, {}).get("format", ""),
+        "fields": tuple(RT_BASE) if family == "cloudfront_realtime" else (),
     }
+    if family == "akamai_ds2_structured":  # the only one whose file never says its columns
+        given["fields"] = tuple(BASES[family].values)
     return Source(**{**given, **changes})
 
 
@@ -159,7 +279,8 @@ class Parsed:
     def check_accounts(self, data: bytes) -> None:
         """Assert what holds for every file: lines add up, rejects are where they say."""
         t = self.totals
-        physical = data.count(b"\n") + bool(data and not data.endswith(b"\n"))
+        text = data.removeprefix(b"\xef\xbb\xbf")  # a mark and nothing after it is no line
+        physical = text.count(b"\n") + bool(text and not text.endswith(b"\n"))
         assert t.lines == physical
         assert t.lines == t.accepted + t.rejected + t.header + t.blank
         assert t.accepted == len(self.rows)
@@ -193,7 +314,7 @@ class ParseTool:
         known = (family, judged, repr(feed))
         if known not in self._parsers:
             how = JUDGED[family] if judged else FAMILIES[family]
-            self._parsers[known] = Parser(feed, how, PROTECTION)
+            self._parsers[known] = parser_of(feed, how, PROTECTION)
         given = {"not_before": ABSOLUTE_RANGE[0], "not_after": ABSOLUTE_RANGE[1], **constants}
         tables: list[pa.Table] = []
         totals = self._parsers[known].parse(
@@ -228,24 +349,32 @@ class Lines:
 
     @staticmethod
     def header(family: str) -> bytes:
-        if family != "cloudfront_v1":
-            return b""
-        return f"#Version: 1.0\n#Fields: {' '.join(CF_FIELDS)}\n".encode()
+        if COUNTER_BASES.get(family, {}).get("csv"):
+            return csv_line(COUNTER_BASES[family]["base"]) + b"\n"
+        return BASES[family].header if family in BASES else b""
 
     @staticmethod
     def line(
         family: str, changes: Mapping[str, Any] | None = None, drop: Sequence[str] = ()
     ) -> bytes:
-        base = {"cloudfront_v1": CF_BASE, "cloudflare_logpush": CFL_BASE, "rec_events": REC_BASE}
-        values = {**base[family], **(changes or {})}
-        values = {k: v for k, v in values.items() if k not in drop}
-        if family == "cloudfront_v1":
-            return "\t".join(str(v) for v in values.values()).encode()
+        if family in ACCESS:
+            return access_line(family, changes or {})
+        base = BASES[family]
+        values = dict(base.values)
+        for path, value in (changes or {}).items():
+            values = changed(values, path, value)
+        for path in drop:
+            values = without(values, path)
+        if base.separator is not None:
+            return base.separator.join(str(v) for v in values.values()).encode()
+        if COUNTER_BASES.get(family, {}).get("csv"):
+            return csv_line("" if v is None else str(v) for v in values.values())
         return json.dumps(values, separators=(",", ":")).encode()
 
     def numbered(self, family: str, n: int) -> bytes:
-        name = {"cloudfront_v1": "x-edge-request-id", "cloudflare_logpush": "RayID"}
-        return self.line(family, {name.get(family, "event_id"): f"n-{n}"})
+        if family in ACCESS:
+            return self.line(family, {ACCESS[family]["numbered"]: 7000 + n})
+        return self.line(family, {BASES[family].id: f"n-{n}"})
 
     def file(self, family: str, lines: Sequence[bytes]) -> bytes:
         return self.header(family) + b"".join(line + b"\n" for line in lines)

@@ -21,7 +21,7 @@ def make_earlier(box, record: Record = EARLIER):
     table = table_of(box.catalog, DELIVERIES)
     rows = table.scan().to_arrow().select([c.name for c in record.columns])
     said = table.current_snapshot().summary.additional_properties
-    box.catalog.drop_table(record.identifier)
+    box.catalog.purge_table(record.identifier)
     table = ensure_table(
         box.catalog, record.identifier, record.schema, record.spec, record.properties
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import lake.ingest
-from lake.audit import AuditReport, BrokenAuditError
+from lake.audit import AuditReport, BrokenAuditError, CheckResult
 from lake.commit import LostRaceError
 from lake.landing import GoneError
 from lake.records import CDN_REQUESTS, REC_EVENTS
@@ -389,6 +391,74 @@ def test_any_order_of_arrival_gives_the_same_lake(arrivals, box_in):
         assert box.run().changes == ()
         assert box.snapshots() == before
     assert found[0] == found[1]
+
+
+def hold_a_third(subjects) -> AuditReport:
+    """Hold by the content alone, as a verdict must depend on nothing else."""
+    return AuditReport(
+        tuple(
+            CheckResult(
+                "delivery", "tests", "third", s.delivery_id, "critical", s.accepted % 3 > 0,
+                str(s.accepted), "no multiple of three",
+            )
+            for s in subjects
+        )
+    )  # fmt: skip
+
+
+def release(box, arrivals, held) -> None:
+    """Let held versions in; what was overwritten meanwhile is delivered again for it."""
+    versions = {(one.key, one.at): one for one in arrivals}
+    for found in held:
+        one = versions[found.key, found.last_modified]
+        box.land(one.key, one.data, one.at, packed=False)
+        box.run(released=[found.delivery_id])
+
+
+def held_of(box) -> list:
+    return sorted(
+        (d for d in box.ledger().values() if d.state == "held"), key=lambda d: d.delivery_id
+    )
+
+
+def with_company(box) -> None:
+    """Run two workers on the same landing at once, each with handles of its own."""
+    others = [replace(box), replace(box)]
+    for other in others:
+        other.audit = box.audit
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(lambda other: other.run(), others))
+    box.now = max(o.now for o in others)
+
+
+def in_waves_with_holds(box, arrivals, seed: int) -> None:
+    """Deliver in random order to two workers; release some of what is held on the way."""
+    rng = random.Random(seed)
+    order = rng.sample(arrivals, len(arrivals))
+    while order:
+        wave = {one.key: one for one in order[: len(arrivals) // 4]}
+        order = [one for one in order if wave.get(one.key) is not one]
+        for one in wave.values():
+            box.land(one.key, one.data, one.at, packed=False)
+        with_company(box)
+        held = held_of(box)
+        release(box, arrivals, rng.sample(held, min(2, len(held))))
+    while held := held_of(box):
+        release(box, arrivals, held)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [4, 5])
+def test_any_order_with_holds_and_releases_by_two_workers_gives_the_same_lake(
+    seed, arrivals, box_in
+):
+    calm, box = box_in("calm"), box_in("held")
+    in_waves(calm, arrivals, seed)
+    box.audit = hold_a_third
+    in_waves_with_holds(box, arrivals, seed)
+    assert outcome(box) == outcome(calm)
+    assert sum(d.verdict == "released" for d in box.ledger().values()) > 5
+    assert_lines_add_up(box)
 
 
 # --- races -----------------------------------------------------------------------------------

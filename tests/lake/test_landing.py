@@ -57,7 +57,7 @@ def test_a_file_cut_between_two_members_is_refused_by_its_checksum_file(box, mak
 
     assert box.run(REC_EVENTS).by_state == {"rejected": 1}
     (refused,) = box.ledger().values()
-    assert refused.reason.startswith("checksum: md5 ")
+    assert refused.reason.startswith("checksum: expected md5 ")
     assert refused.lines is None
 
     box.land(KEY, whole, T0.replace(hour=13), packed=False)

@@ -14,6 +14,7 @@ from lake.protection import Protection
 from lake.pseudonyms import Keyring
 from lake.rejects import shape_of
 from lake.settings import load_settings, project_home
+from lake.source import LandingSpec
 
 T0 = datetime(2026, 11, 16, 12, tzinfo=UTC)
 CANARIES = {
@@ -33,7 +34,7 @@ SECRET = "canary-key-31337-canary-key-31337"
 
 
 @pytest.fixture(scope="module")
-def dirty(lake_at, make, tmp_path_factory):
+def dirty(lake_at, make, feed_of, tmp_path_factory):
     """A lake that was given every canary, in good lines and in bad ones."""
     box = lake_at(tmp_path_factory.mktemp("dirty"))
     token, c = "?v=1&token=" + CANARIES["token"], CANARIES
@@ -74,6 +75,33 @@ def dirty(lake_at, make, tmp_path_factory):
     ]
     flares.append(make.line("cloudflare_logpush", {"EdgeResponseStatus": c["rejected"]}))
     box.land("cloudflare/a.gz", make.file("cloudflare_logpush", flares), T0)
+    own = {
+        "nginx": {
+            "$remote_addr": c["address"], "$remote_user": c["user"],
+            "$http_referer": flare["ClientRequestReferer"],
+            "$request": f"GET /a.ts{token} HTTP/1.1", "$http_x_forwarded_for": c["claimed address"],
+        },
+        "apache": {
+            "%h": c["long address"], "%u": c["user"],
+            "%r": f"GET /ks/{signed}/a.ts{token} HTTP/1.1",
+            "%{X-Forwarded-For}i": f"{c['claimed address']}, {c['address']}",
+        },
+        "varnishncsa": {
+            "%h": c["address"], "%u": c["user"],
+            "%r": f"GET http://u:{c['password']}@vod.aurora.example/a.ts{token} HTTP/1.1",
+        },
+        "squid": {"client": c["address"], "user": c["user"], "url": f"http://a.example/a.ts{token}"},
+        "ats_squid": {"client": c["long address"], "user": c["user"]},
+    }  # fmt: skip
+    box.sources = {
+        **box.sources,
+        **{f: feed_of(f, name=f, landing=LandingSpec(prefix=f"{f}/")) for f in own},
+    }
+    status = {"nginx": "$status", "apache": "%>s", "varnishncsa": "%s"}
+    for family, changes in own.items():
+        good = make.line(family, changes)
+        bad = make.line(family, {**changes, status.get(family, "status"): c["rejected"]})
+        box.land(f"{family}/a.gz", make.file(family, [good, bad]), T0)
     people = [make.line("rec_events", {"user_id": c["user"], "event_id": n}) for n in "ab"]
     people.append(make.line("rec_events", {"user_id": c["user"], "event_type": c["rejected"]}))
     box.land("rec_events/a.gz", make.file("rec_events", people), T0)
@@ -127,7 +155,7 @@ def test_what_is_left_is_what_may_be_left(dirty):
     assert queries == {"v=1"}
     wanted = hmac.digest(SECRET.encode(), CANARIES["user"].encode(), "sha256").hex()
     assert {r[0] for r in dirty.sql("select user_key from {}", "bronze.rec_events")} == {wanted}
-    assert dirty.count("ops.rejects") == 3
+    assert dirty.count("ops.rejects") == 8
 
 
 def test_equal_users_get_equal_keys_and_another_key_gives_another_name(make, parse):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,82 @@ def test_a_cloudflare_line_is_read(parse):
     row = found.rows[0]
     assert (row["country"], row["asn"], row["status"]) == ("RU", 12389, 301)
     assert (row["client_ip"], row["origin_ip"]) == ("198.18.140.0", None)
+
+
+def test_an_akamai_stream_is_read_with_its_duplicates_and_aborts(parse):
+    data = (DATA / "akamai/akamai_ds2_video.shared.ndjson").read_bytes()
+    found = parse("akamai_ds2", data)
+    found.check_accounts(data)
+    rows = found.rows
+    assert (found.totals.accepted, found.totals.rejected) == (329, 0)
+    assert found.totals.unknown_fields == set()
+    # exact duplicates share their key, and nothing else does
+    assert len({r["row_key"] for r in rows}) == len(set(data.splitlines())) == 129
+    assert Counter(r["client_aborted"] for r in rows) == {True: 252, False: 77}
+    assert Counter(r["cache_status"] for r in rows) == {"HIT": 189, "MISS": 140}
+    assert {r["status"] for r in rows} == {206}
+    assert {r["client_ip"].rsplit(".", 1)[1] for r in rows} == {"0"}
+    assert {r["query_raw"] for r in rows} == {None}
+
+
+def test_akamai_rows_have_the_documented_values(parse):
+    data = (DATA / "akamai/akamai_ds2_video.shared.ndjson").read_bytes()
+    first, second = parse("akamai_ds2", data).rows[:2]
+    start = datetime(2024, 6, 21, 3, 18, 19, 742_000, tzinfo=UTC)
+    wanted = {
+        "event_time": start,
+        "event_time_precision": "start_ms",
+        "end_time": start + timedelta(milliseconds=5 + 12 + 11_687),
+        "request_id": "246b7966",
+        "country": "ID",
+        "host": "upos-bstar1-mirrorakam.akamaized.net",
+        "path": "/iupxcodeboss/6s/eq/m210901a2306abrtohyzga2el4sfeq6s-1-211220110000.m4s",
+        "bytes_out_body": 2_874_788,
+        "bytes_out_network": 3_046_075,
+        "ttfb_ms": 12.0,
+        "duration_ms": 11_704.0,
+        "cache_status": "HIT",
+        "client_aborted": True,
+        "error_detail": "ERR_CLIENT_ABORT|general",
+        "range_start": 13_903_735,
+        "range_end": 39_164_062,
+        "user_agent": "Bilibili Freedoooooom/MarkII",
+        "scheme": "http",
+        "tls_version": None,
+        "is_viewer": True,
+        "object_type": "segment",
+    }
+    assert {k: first[k] for k in wanted} == wanted
+    assert (second["cache_status"], second["client_aborted"]) == ("MISS", False)
+    assert (second["bytes_out_body"], second["duration_ms"]) == (5_456_223, 11_962.0)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_log_of_apache_is_read_but_for_its_one_broken_line(judged, parse, feed_of):
+    data = (DATA / "apache/apache_logs").read_bytes()
+    found = parse("apache", data, judged=judged, source=feed_of("apache", log_format=""))
+    found.check_accounts(data)
+    assert found.reasons == {8899: "ragged"}
+    statuses = Counter(r["status"] for r in found.rows)
+    assert statuses.pop(403) + statuses.pop(416) == 4
+    assert statuses == {200: 9125, 304: 445, 404: 213, 301: 164, 206: 45, 500: 3}
+    first = found.rows[0]
+    assert f"{first['event_time']:%Y-%m-%d %H:%M:%S}" == "2015-05-17 10:05:03"
+    assert (first["method"], first["bytes_out_body"], first["bytes_out_total"]) == (
+        "GET", 203023, None,
+    )  # fmt: skip
+    assert all(r["path"].startswith("/") and r["client_ip"] for r in found.rows)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_log_of_nginx_in_another_zone_is_read_whole(judged, parse, feed_of):
+    data = (DATA / "nginx/logfile_shop_access_log.0").read_bytes()
+    found = parse("nginx", data, judged=judged, source=feed_of("nginx", log_format=""))
+    found.check_accounts(data)
+    assert (found.totals.accepted, found.totals.rejected) == (1_000, 0)
+    # +0330: half past three in the morning of Tehran is midnight
+    assert f"{found.rows[0]['event_time']:%Y-%m-%d %H:%M:%S}" == "2019-01-22 00:26:14"
+    assert Counter(r["status"] for r in found.rows) == {
+        200: 938, 404: 24, 302: 20, 301: 11, 304: 7,
+    }  # fmt: skip
+    assert found.rows[0]["path"].startswith("/filter/27|13 \u0645\u06af")

@@ -13,6 +13,8 @@ import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from lake.marts import marts_of
+from lake.records import LANDED
+from lake.settings import PACKAGED_SOURCES
 from orchestration.build import build_defs
 from orchestration.resources import Clock, Lake
 from orchestration.settings import PROJECT, tool
@@ -28,19 +30,21 @@ BILLING_STEPS = (
     "traffic",
     "usage",
 )
-    "days",
-    "lines",
-    "months",
-    "narrowed",
-    "quantities",
-    "reach",
-    "summed",
-    "traffic",
-    "usage",
-)
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],
     "bronze": ["bronze/cdn_requests", "bronze/rec_events"],
+    "feeds": [
+        "bronze/creators",
+        "bronze/experiment_assignments",
+        "bronze/items",
+        "bronze/player_events",
+    ],
+    "counters": [
+        "bronze/capacities",
+        "bronze/producer_rosters",
+        "bronze/vendor_invoices",
+        "bronze/vendor_usage",
+    ],
     "ops": ["ops/check_results", "ops/deliveries", "ops/refreshes", "ops/rejects", "ops/releases"],
     "contracts": ["contracts/price_contracts"],
     "staging": [
@@ -285,3 +289,16 @@ def test_dg_loads_the_project(arguments: tuple[str, ...], tmp_path: Path) -> Non
         listed = json.loads(done.stdout)
         assert {a["asset_key"] for a in listed["assets"]} >= set(ASSETS["gold"])
     assert not (tmp_path / "home").exists()
+
+
+def test_counters_that_a_source_feeds_are_ingested_like_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (PACKAGED_SOURCES, PACKAGED_SOURCES / "counters", PROJECT / "docs/sources"):
+        for source in file.glob("*.yaml"):
+            (tmp_path / source.name).write_text(source.read_text(encoding="utf-8"))
+    monkeypatch.setenv("WEIR_SOURCES", str(tmp_path))
+    defs = build_defs()
+
+    ingested = {k.to_user_string() for k in jobs(defs)["ingest"].asset_layer.executable_asset_keys}
+    assert ingested == {r.identifier.replace(".", "/") for r in LANDED}
