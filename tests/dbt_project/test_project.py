@@ -78,7 +78,12 @@ def test_the_plan_names_months_as_well(weir, plan):
     weir.publish_traffic([{"slot_start": slot, "bytes": 10**9} for slot in slots])
     plan(months=["2026-12-01", "2026-02-01", "2026-03-01"])
     weir.build("tag:billing")
-    assert weir.rows("select distinct month(month) from marts.bills order by 1") == [(2,), (3,), (12,)]
+    months = "select distinct month(month) from marts.bills order by 1"
+    assert weir.rows(months) == [(2,), (3,), (12,)]
+        (2,),
+        (3,),
+        (12,),
+    ]
     weir.build("tag:billing", months=["2026-01-01"])
     assert weir.rows("select count(distinct month) from marts.bills") == [(4,)]
 
