@@ -219,6 +219,59 @@ def rosetta(
 
 
 @app.command()
+def bill(
+    contract: Annotated[Path, typer.Option(help="A price contract (YAML).")],
+    usage: Annotated[
+        list[Path],
+        typer.Option(
+            help="CSV or Parquet: bytes, slot_start or period (2026-03), and where known scope, "
+            "requests, bytes_in, region, pop, scheme, completeness. May be repeated."
+        ),
+    ],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say of each line how it came about.")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(help="Rate the same usage under this contract too.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")] = False,
+    json: Json = False,
+) -> None:
+    """Rate usage under one contract: what the vendor's invoice should say."""
+    from orchestration.commands.bill import run
+
+    code = run(contract, usage, compare, explained=explain, as_csv=csv, as_json=json)
+    raise typer.Exit(code)
+
+
+contracts = typer.Typer(
+    help="Price contracts: what vendors charge, as files.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(contracts, name="contract")
+
+
+@contracts.command("check")
+def contract_check(
+    paths: Annotated[list[Path], typer.Argument(help="Contract files, or folders of them.")],
+    json: Json = False,
+) -> None:
+    """Say whether contracts can be billed exactly; a refusal names line, field and remedy."""
+    from orchestration.commands.contract import check
+
+    raise typer.Exit(check(paths, as_json=json))
+
+
+@contracts.command("schema")
+def contract_schema() -> None:
+    """Print the JSON schema of a contract file, for editors."""
+    from orchestration.commands.contract import schema
+
+    raise typer.Exit(schema())
+
+
+@app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 7,
     hours: Annotated[int, typer.Option(help="Hours of traffic, ending 2026-11-18.", min=3)] = 48,
