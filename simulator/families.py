@@ -23,6 +23,7 @@ from simulator.cloudfront import HEADER, CloudFrontWriter
 from simulator.cloudfront_realtime import CloudFrontRealtimeWriter
 from simulator.cloudfront_v2 import CloudFrontV2Writer
 from simulator.combined import ApacheWriter, NginxWriter
+from simulator.fastly import FastlyWriter
 from simulator.files import cloudflare_key, cloudfront_key, own_key, pack, unique_name
 from simulator.gcp import GcpWriter
 from simulator.scenario import Scenario
@@ -150,6 +151,11 @@ _ENTRIES = (
     CdnFamily(
         "akamai_structured", "akamai_ds2_structured", "akamai_structured",
         AkamaiStructuredWriter, _akamai_key("akamai_structured"), marks_children=True,
+    ),
+    CdnFamily(
+        "fastly", "fastly", "fastly", FastlyWriter,
+        lambda _, at: f"fastly/{at.start:%Y-%m-%dT%H-00-00}.000-{at.number:020d}.log.gz",
+        marks_children=True,
     ),
     CdnFamily(
         "gcp", "gcp_cdn", "gcp", GcpWriter,

@@ -72,6 +72,7 @@ CARRIES = {
     "cloudfront_realtime": cloudfront("end_ms"),
     "akamai": akamai(),
     "akamai_structured": akamai(),
+    "fastly": Carries("fastly", pop=flare_pop, cannot=LEFT_IS_499),
     "gcp": Carries(
         "gcp",
         pop=flare_pop,
