@@ -17,6 +17,7 @@ from lake.source import load_sources
 from simulator.audience import make_sessions
 from simulator.cloudflare import CloudflareWriter
 from simulator.combined import ApacheWriter, NginxWriter
+from simulator.families import CDN_FAMILIES
 from simulator.malform import KINDS, malform
 from simulator.scenario import Scenario
 from simulator.squid import SquidWriter
@@ -104,9 +105,9 @@ def test_the_requests_show_every_ending_and_cache_state(by_vendor):
     assert any('"' in r["user_agent"] for r in by_vendor)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "ats_squid"])
 def test_every_kind_of_broken_line_is_rejected_and_no_other(family, parse, traffic):
-    good = text(FAMILIES[family][0], traffic).split(b"\n")[:-1][:400]
+    good = text(CDN_FAMILIES[family].writer, traffic).split(b"\n")[:-1][:400]
     broken = [
         malform(family, kind, line, "") for kind in KINDS for line in (good[1], good[2], good[390])
     ]
