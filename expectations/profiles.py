@@ -17,8 +17,10 @@ import duckdb
 from pyiceberg.types import NestedField
 
 from expectations.counters import COUNTER_FIELDS, COUNTER_MEASURES
+from expectations.feeds import FEED_FIELDS, FEED_MEASURES
 from expectations.qos import DAYS, HOURS, Part, violations
 from lake.audit import BrokenAuditError, DeliverySubject
+from lake.formats.rec_events import EVENT_TYPES
 from lake.reads import files_sql, quote_identifier, quote_literal
 
 Number = int | float | Decimal | None
@@ -40,7 +42,6 @@ class ProfileRow:
 CACHE_STATUSES = (
     "HIT", "STALE", "REVALIDATED", "SHIELD_HIT", "MISS", "BYPASS", "ERROR", "SYNTH", "UNKNOWN",
 )  # fmt: skip
-EVENT_TYPES = ("impression", "click", "play", "like")
 _DAY_MS = 86_400_000
 
 
@@ -90,10 +91,18 @@ _MEASURES: dict[str, dict[str, str]] = {
         "impossible_watch_rows": _count(f"watch_ms not between 0 and {_DAY_MS}"),
         "watch_without_play_rows": _count("watch_ms is not null and event_type <> 'play'"),
         "impossible_position_rows": _count("position < 1"),
+        "impossible_gift_rows": _count(
+            "event_type = 'gift' and not coalesce(gift_count > 0 and gift_price >= 0 "
+            "and currency is not null, false)"
+        ),
+        "gift_without_event_rows": _count(
+            "event_type <> 'gift' and (gift_count is not null or gift_price is not null)"
+        ),
         "impossible_propensity_rows": (
             _count("not isfinite(propensity) or propensity not between 0 and 1")
         ),
     },
+    **FEED_MEASURES,
     **COUNTER_MEASURES,
 }
 _MEASURED_FIELDS: dict[str, frozenset[str]] = {
@@ -106,9 +115,10 @@ _MEASURED_FIELDS: dict[str, frozenset[str]] = {
     "bronze.rec_events": frozenset(
         {
             "delivery_id", "customer", "event_type", "event_id", "watch_ms", "position",
-            "propensity",
+            "propensity", "gift_count", "gift_price", "currency",
         }
     ),
+    **FEED_FIELDS,
     **COUNTER_FIELDS,
 }  # fmt: skip
 

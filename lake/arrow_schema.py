@@ -44,6 +44,11 @@ def arrow_schema(schema: Schema) -> pa.Schema:
     return pa.schema([_field(f) for f in schema.fields])
 
 
+def arrow_type(type_: IcebergType) -> pa.DataType:
+    """Return the Arrow type of an Iceberg type."""
+    return _type(type_)
+
+
 def _field(field: NestedField) -> pa.Field:
     metadata = {"PARQUET:field_id": str(field.field_id)}
     if field.doc:

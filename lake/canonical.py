@@ -38,6 +38,29 @@ MACROS = (
        when starts_with(query, 'CMCD=') and not contains(query, '&') then substr(query, 6)
        when contains(query, 'CMCD=')
        then split_part(split_part('&' || query, '&CMCD=', 2), '&', 1) end""",
+    # a CMCD dictionary as it stands in a header or a column, as a query would hold it
+    "create or replace macro cmcd_text(dictionary) as url_encode(dictionary)",
+    # a CMCD dictionary out of a JSON object; tokens lose their quotes, arrays become inner lists
+    """create or replace macro cmcd_of_json(object) as
+       array_to_string(list_filter(list_transform(
+         map_entries(try(cast(cast(object as json) as map(varchar, json)))),
+         lambda m: case when not regexp_full_match(m.key, '[A-Za-z0-9_.-]+') then null
+           else case json_type(m.value)
+             when 'BOOLEAN' then case when cast(m.value as varchar) = 'true' then m.key end
+             when 'NULL' then null
+             when 'ARRAY' then m.key || '=(' || array_to_string(list_transform(
+               try_cast(m.value as json[]), lambda i: cast(i as varchar)), ' ') || ')'
+             else m.key || '=' || case when m.key in ('ot', 'sf', 'st', 'sta', 'e')
+               then m.value ->> '$' else cast(m.value as varchar) end end end),
+         lambda m: m is not null), ',')""",
+    # CMCD-Object, -Request, -Session and -Status out of a JSON object of headers, in any case; an
+    # empty member between them, because their keys are sorted header by header
+    """create or replace macro cmcd_of_headers(headers) as case
+       when contains(headers, 'mcd-') or contains(headers, 'MCD-') then
+         nullif(array_to_string(list_transform(
+           list_filter(try(json_keys(headers)), lambda k: lower(k) in
+             ('cmcd-object', 'cmcd-request', 'cmcd-session', 'cmcd-status')),
+           lambda k: url_encode(headers ->> ('$."' || k || '"'))), '%2C%20%2C'), '') end""",
     """create or replace macro object_type_of(path) as
        case lower(coalesce(nullif(regexp_extract(path, '[.]([A-Za-z0-9]+)$', 1), ''), ''))
          when 'm3u8' then 'manifest' when 'mpd' then 'manifest'
@@ -131,6 +154,16 @@ def in_levels(steps: Mapping[str, str]) -> list[dict[str, str]]:
         {n: e for n, e in steps.items() if level[n] == i}
         for i in range(1, max(level.values(), default=0) + 1)
     ]
+
+
+def needed_by(name: str, steps: Mapping[str, str]) -> dict[str, str]:
+    """Return the derived columns that one of them is made of, itself included."""
+    wanted, open_ = {name}, [name]
+    while open_:
+        found = {n for n in _WORD.findall(steps[open_.pop()]) if n in steps} - wanted
+        wanted |= found
+        open_ += found
+    return {n: e for n, e in steps.items() if n in wanted}
 
 
 def allowed_query(query: str, allow: Iterable[str]) -> str:

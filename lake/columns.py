@@ -34,6 +34,7 @@ from lake.arrow_schema import arrow_schema
 STRING, LONG, INT = StringType(), LongType(), IntegerType()
 DOUBLE, BOOL, TIME, BINARY = DoubleType(), BooleanType(), TimestamptzType(), BinaryType()
 WEIGHT = DecimalType(18, 6)
+MONEY = DecimalType(18, 6)
 
 NESTED_ID = 1000  # nested fields count from here, so that columns keep ids equal to positions
 

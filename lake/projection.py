@@ -6,13 +6,14 @@ $1 and $2 are the bounds of the event time, half open.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from pyiceberg.types import NestedField
 
 from lake import cmcd
-from lake.canonical import in_levels
+from lake.canonical import in_levels, needed_by
 from lake.formats.base import Family, Layout
 from lake.reads import duckdb_type, quote_identifier
 from lake.source import Source
@@ -58,12 +59,13 @@ class Projection:
 
         By the event time alone: mostly none is left, and the long projection need not be planned.
         """
-        event_time = self.family.derived_sql(layout, self.source)["event_time"]
+        steps = needed_by("event_time", self.family.derived_sql(layout, self.source))
+        timed = _derived(self._cast(table, layout), steps)
         readable = layout.readable_sql()
         return (
             f"select rn, coalesce(misfit, case when not ({readable}) then 'wrong_type' "
             "when event_time is null then 'bad_time' else 'time_out_of_range' end) as reason "
-            f"from (select *, {event_time} as event_time from {self._cast(table, layout)}) "
+            f"from {timed} "
             f"where not coalesce(misfit is null and ({readable}) and event_time >= $1 "
             "and event_time < $2, false) order by rn"
         )
@@ -90,14 +92,19 @@ class Projection:
             for f in self.family.record.schema.fields
             if f.name in canonical
         )
-        derived = f"{relation} raw"
-        for level in in_levels(self.family.derived_sql(layout, self.source)):
-            steps = ", ".join(f"{e} as {n}" for n, e in level.items())
-            derived = f"(select *, {steps} from {derived})"
+        derived = _derived(f"{relation} raw", self.family.derived_sql(layout, self.source))
         return (
             f"select rn, coalesce(({valid}) and event_time >= $1 "
             f"and event_time < $2, false) as is_ok, {columns} from {derived}"
         )
+
+
+def _derived(relation: str, steps: Mapping[str, str]) -> str:
+    """Return a relation with derived columns, level on level."""
+    for level in in_levels(steps):
+        columns = ", ".join(f"{e} as {n}" for n, e in level.items())
+        relation = f"(select *, {columns} from {relation})"
+    return relation
 
 
 def _type(field: NestedField) -> str:

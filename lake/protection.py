@@ -51,7 +51,9 @@ class Protection:
         allow: names of URL parameters that may be kept.
         """
         if "client_ip" in rows.column_names:
-            rows = clean(self._addresses(rows), allow)
+            rows = self._addresses(rows)
+        if {"client_ip", "content_id"} & set(rows.column_names):
+            rows = clean(rows, allow)
         if "user_key" in rows.column_names:
             users, event_time = rows.column("user_key"), rows.column("event_time")
             keys, epochs = pseudonyms(users, event_time, self.keyring)

@@ -1,7 +1,8 @@
 """The canonical records and the ledger tables: every column once, with its meaning and unit.
 
 Belongs here: what a bronze or ops table is made of. Does not: the parts that tables are declared
-with (lake/columns), the vendors' own counters (lake/counters), how a vendor's log becomes a record
+with (lake/columns, lake/cmcd_columns), the vendors' own counters (lake/counters), what players and
+recommendation say besides (lake/feeds), how a vendor's log becomes a record
 (lake/formats) or where tables live (lake/catalog).
 
 Field ids are given by position and must never be reused: append columns, do not insert them.
@@ -12,14 +13,16 @@ the rest. Times are UTC, microseconds. Units are in the name or in the comment.
 from __future__ import annotations
 
 from pyiceberg.transforms import DayTransform, HourTransform
-from pyiceberg.types import ListType, MapType, NestedField, StructType
+from pyiceberg.types import ListType, NestedField, StructType
 
+from lake.cmcd_columns import CMCD_COLUMNS, EXTRA
 from lake.columns import (
     BOOL,
     DOUBLE,
     INT,
     LINEAGE,
     LONG,
+    MONEY,
     NESTED_ID,
     STRING,
     TIME,
@@ -28,31 +31,9 @@ from lake.columns import (
     Record,
     opt,
     req,
-    struct,
 )
 from lake.counters import COUNTERS
-
-#: CMCD version 1 (CTA-5004) by its wire keys; `nor`/`nrr` are left out: they may carry tokens
-CMCD = struct(
-    NESTED_ID,
-    ("br", DOUBLE, "encoded bitrate, kbps"),
-    ("bl", LONG, "buffer length, ms"),
-    ("bs", BOOL, "buffer starvation since the previous request"),
-    ("cid", STRING, "content id"),
-    ("d", LONG, "object duration, ms"),
-    ("dl", LONG, "deadline, ms"),
-    ("mtp", LONG, "measured throughput, kbps"),
-    ("ot", STRING, "object type: m a v av i c tt k o"),
-    ("pr", DOUBLE, "playback rate, 1 when absent"),
-    ("rtp", LONG, "requested maximum throughput, kbps"),
-    ("sf", STRING, "streaming format: d h s o"),
-    ("sid", STRING, "session id"),
-    ("st", STRING, "stream type: v (VOD) or l (live)"),
-    ("su", BOOL, "start-up, seek or rebuffer recovery"),
-    ("tb", DOUBLE, "top bitrate, kbps"),
-    ("v", LONG, "CMCD version, 1 when absent"),
-)
-_EXTRA = MapType(NESTED_ID + 50, STRING, NESTED_ID + 51, STRING, value_required=False)
+from lake.feeds import FEEDS
 
 CDN_REQUESTS = Record(
     "bronze",
@@ -118,13 +99,14 @@ CDN_REQUESTS = Record(
         req("is_viewer", BOOL, "false for midgress, shield, worker and child rows"),
         req("object_type", STRING, "manifest init segment key caption other, by the path"),
         req("stream_kind", STRING, "hls, dash or other, by the path"),
-        opt("cmcd", CMCD, "CMCD v1 from query or header, by wire keys"),
-        opt("extra", _EXTRA, "what the format carries and the record has no column for"),
+        CMCD_COLUMNS[0],
+        opt("extra", EXTRA, "what the format carries and the record has no column for"),
         opt(
             "bytes_out_network",
             LONG,
             "bytes including TCP/IP and TLS overhead, where the vendor logs them",
         ),
+        *CMCD_COLUMNS[1:],
     ),
     partition_by="event_time",
     transform=HourTransform(),
@@ -139,7 +121,12 @@ REC_EVENTS = Record(
         req("event_time", TIME, "when the event happened on the client"),
         *LINEAGE,
         req("event_id", STRING, "identity of the event, from the producer"),
-        req("event_type", STRING, "impression, click, play or like"),
+        req(
+            "event_type",
+            STRING,
+            "impression click play like share follow unfollow comment dislike gift enter_room "
+            "exit_room room_start room_end",
+        ),
         opt("request_id", STRING, "recommendation request that showed the item"),
         opt("user_key", STRING, "HMAC-SHA256 of the user id under key_epoch, hex"),
         opt("session_id", STRING, "client session"),
@@ -156,7 +143,11 @@ REC_EVENTS = Record(
         opt("item_duration_ms", LONG, "length of the item, ms"),
         opt("country", STRING, "ISO 3166 alpha-2"),
         opt("device", STRING, "device class"),
-        opt("extra", _EXTRA, "keys of the event that the record has no column for"),
+        opt("extra", EXTRA, "keys of the event that the record has no column for"),
+        opt("gift_count", INT, "gifts given in this event; gifts only"),
+        opt("gift_price", MONEY, "price of one of them, in currency"),
+        opt("currency", STRING, "ISO 4217, of gift_price"),
+        opt("stay_ms", LONG, "time spent in the room, ms; exit_room only"),
     ),
     partition_by="event_time",
     transform=HourTransform(),
@@ -306,7 +297,7 @@ RELEASES = Record(
 BRONZE = (CDN_REQUESTS, REC_EVENTS)
 OPS = (REJECTS, DELIVERIES, CHECK_RESULTS, REFRESHES, RELEASES)
 #: everything that deliveries go to
-LANDED = (*BRONZE, *COUNTERS)
+LANDED = (*BRONZE, *FEEDS, *COUNTERS)
 RECORDS = {r.identifier: r for r in (*LANDED, *OPS)}
 
 __all__ = [
@@ -315,6 +306,7 @@ __all__ = [
     "CHECK_RESULTS",
     "COUNTERS",
     "DELIVERIES",
+    "FEEDS",
     "INT",
     "LANDED",
     "LONG",

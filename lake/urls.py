@@ -42,6 +42,10 @@ _PARAMETERS = re.compile(r"[;?#]|&(?=[^/]*=)")
 _ORIGIN = re.compile(r"(?i)([a-z][a-z0-9+.-]{0,20}:)?//([^/\\?#]*)")
 
 
+#: columns of player events that hold what CMCD's texts hold
+_NAMES = ("content_id", "cdn", "error_code", "player")
+
+
 def decoded(text: str) -> str:
     """Return text percent-decoded until nothing changes."""
     for _ in range(_MAX_DECODINGS):
@@ -133,8 +137,12 @@ def clean(rows: pa.Table, allow: Collection[str]) -> pa.Table:
         if name in rows.column_names:
             column = rows.column(name).combine_chunks()
             rows = _with(rows, name, _each(column, keep))
-    if "cmcd" in rows.column_names:
-        rows = _with(rows, "cmcd", _clean_cmcd(rows.column("cmcd").combine_chunks()))
+    for name in _NAMES if "content_id" in rows.column_names else ():
+        if name in rows.column_names:
+            rows = _with(rows, name, _suspects(rows.column(name).combine_chunks(), kept_text))
+    for name in ("cmcd", "cmcd_v2"):
+        if name in rows.column_names:
+            rows = _with(rows, name, _clean_cmcd(rows.column(name).combine_chunks()))
     return rows
 
 
@@ -157,9 +165,11 @@ def _clean_paths(rows: pa.Table, allow: Collection[str]) -> pa.Table:
 
 def _clean_cmcd(cmcd: pa.StructArray) -> pa.StructArray:
     """Clean the text values of CMCD."""
+    if cmcd.null_count == len(cmcd):
+        return cmcd
     children = list(cmcd.flatten())
     for at, field in enumerate(cmcd.type):
-        if pa.types.is_string(field.type):
+        if pa.types.is_string(field.type) and children[at].null_count < len(cmcd):
             children[at] = _suspects(children[at], kept_text)
     return pa.StructArray.from_arrays(children, fields=list(cmcd.type), mask=cmcd.is_null())
 

@@ -120,16 +120,19 @@ _JSON = {
 }
 _COLUMNS = {
     "cloudfront": _Columns(
-        *map(STANDARD.index, ("x-edge-request-id", "date", "sc-bytes", "cs(User-Agent)")),
+        STANDARD.index("x-edge-request-id"),
+        STANDARD.index("date"),
+        STANDARD.index("sc-bytes"),
+        STANDARD.index("cs(User-Agent)"),
         _earlier_date,
         b"==",
         54,
     ),
     "cloudfront_realtime": _Columns(
-        *(
-            REALTIME.index(n)
-            for n in ("x-edge-request-id", "timestamp", "sc-bytes", "cs-user-agent")
-        ),
+        REALTIME.index("x-edge-request-id"),
+        REALTIME.index("timestamp"),
+        REALTIME.index("sc-bytes"),
+        REALTIME.index("cs-user-agent"),
         _earlier_by(_SHIFT_S),
         b"==",
         54,

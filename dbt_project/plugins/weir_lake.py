@@ -51,7 +51,7 @@ from weir_prices import PriceContractError, Tier, load_contracts
 
 from lake.catalog import open_catalog
 from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql, show_files
-from lake.records import BRONZE, COUNTERS
+from lake.records import BRONZE, COUNTERS, FEEDS
 from lake.settings import load_settings
 
 #: what the monthly models read of the published mart; a test holds it to the mart's contract
@@ -207,7 +207,7 @@ def show_lake(conn: duckdb.DuckDBPyConnection, catalog: Catalog, plan: Plan) -> 
     for record in BRONZE:
         sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, pruned)
         _create_view(conn, record.identifier, sql)
-    for record in COUNTERS:  # whole: no hour of a mart is built from them
+    for record in (*FEEDS, *COUNTERS):  # whole: no hour of a mart is built from them
         sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, None)
         _create_view(conn, record.identifier, sql)
     sql = _relation_sql(catalog, plan, "gold.traffic_5m", GOLD_TRAFFIC, None)

@@ -10,14 +10,18 @@ from lake.formats.akamai import AkamaiDataStream2
 from lake.formats.akamai_structured import AkamaiStructured
 from lake.formats.akamai_usage import AkamaiUsage
 from lake.formats.apache import Apache, Varnish
+from lake.formats.assignments import ExperimentAssignments
 from lake.formats.azure import AzureFrontDoor
 from lake.formats.base import Family
+from lake.formats.beacons import PlayerBeacons
 from lake.formats.cloudflare import CloudflareLogpush
 from lake.formats.cloudflare_usage import CloudflareUsage
 from lake.formats.cloudfront import CloudFrontV1
 from lake.formats.cloudfront_realtime import CloudFrontRealtime
 from lake.formats.cloudfront_usage import CloudFrontUsage
 from lake.formats.cloudfront_v2 import CloudFrontV2
+from lake.formats.cmcd_events import CmcdEvents
+from lake.formats.entities import Creators, Items
 from lake.formats.fastly_usage import FastlyUsage
 from lake.formats.gcp import GoogleCdn
 from lake.formats.invoices import FocusInvoice, Invoice
@@ -37,6 +41,14 @@ COUNTER_FAMILIES: tuple[Family, ...] = (
     ProducerRoster(),
     Capacity(),
 )
+#: what players and recommendation say besides: see lake/feeds.py
+FEED_FAMILIES: tuple[Family, ...] = (
+    PlayerBeacons(),
+    CmcdEvents(),
+    ExperimentAssignments(),
+    Items(),
+    Creators(),
+)
 FAMILIES: dict[str, Family] = {
     f.name: f
     for f in (
@@ -54,6 +66,7 @@ FAMILIES: dict[str, Family] = {
         Varnish(),
         Squid(),
         TrafficServer(),
+        *FEED_FAMILIES,
         *COUNTER_FAMILIES,
     )
 }

@@ -43,7 +43,7 @@ class AkamaiUsage(VendorUsage):
         Field("edge_bytes", "count", ("edgeBytesSum",)),
     )
 
-    def check(self, values: Mapping[str, str | None]) -> str | None:
+    def fault(self, values: Mapping[str, str | None]) -> str | None:
         """Refuse a row without a time or without a number."""
         if not any(values[name] for name in ("five_at", "hour_at", "day_at")):
             return "bad_time"

@@ -2,7 +2,8 @@
 
 Traps: times come as unix seconds, unix nanoseconds or RFC 3339, as numbers or strings, by the
 job's setting; the same RayID stands on sub-requests of workers, which are no viewers; a status of
-499 is a viewer that went away; EdgeResponseBytes includes headers.
+499 is a viewer that went away; EdgeResponseBytes includes headers. RequestHeaders holds what the
+job's custom fields name, and of it CMCD alone is kept.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ FIELDS: dict[str, str] = {
     "OriginIP": "VARCHAR",
     "ParentRayID": "VARCHAR",
     "RayID": "VARCHAR",
+    "RequestHeaders": "VARCHAR",
 }
 _REQUIRED = ("EdgeStartTimestamp", "EdgeResponseStatus", "EdgeResponseBytes")
 
@@ -104,7 +106,7 @@ class CloudflareLogpush(Family):
     """Logpush http_requests."""
 
     name = "cloudflare_logpush"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "cloudflare"
 
@@ -198,7 +200,7 @@ class CloudflareLogpush(Family):
             'coalesce(try_cast("WorkerSubrequest" as boolean), false)',
             "object_type": "object_type_of(path_d)",
             "stream_kind": "stream_kind_of(path_d)",
-            "cmcd": "cmcd_of(query_d)",
+            "cmcd": 'coalesce(cmcd_of(query_d), cmcd_of_headers("RequestHeaders"))',
             "extra": sql.extra_map(
                 {
                     "host-port": 'odd_port("ClientRequestHost")',

@@ -60,7 +60,7 @@ class CloudflareUsage(VendorUsage):
         "day_at": timedelta(days=1),
     }
 
-    def check(self, values: Mapping[str, str | None]) -> str | None:
+    def fault(self, values: Mapping[str, str | None]) -> str | None:
         """Refuse a group without a time or without a number."""
         if not any(values[name] for name in (*self._SLOTS, "any_at")):
             return "bad_time"

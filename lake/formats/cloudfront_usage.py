@@ -48,7 +48,7 @@ class CloudFrontUsage(VendorUsage):
         Field("usage_value", "count", ("UsageValue",), is_required=True),
     )
 
-    def check(self, values: Mapping[str, str | None]) -> str | None:
+    def fault(self, values: Mapping[str, str | None]) -> str | None:
         """Refuse rows of other services and slots that end before they begin."""
         if values["aws_service"] != _SERVICE:
             return "other_service"

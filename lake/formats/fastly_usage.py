@@ -47,7 +47,7 @@ class FastlyUsage(VendorUsage):
         Field("bandwidth", "count", ("bandwidth",)),
     )
 
-    def check(self, values: Mapping[str, str | None]) -> str | None:
+    def fault(self, values: Mapping[str, str | None]) -> str | None:
         """Refuse a bucket without a number, or of a length nobody knows."""
         if values["bucket_by"] not in (None, "minute", "hour", "day"):
             return "unknown_slot"

@@ -100,7 +100,7 @@ class Invoice(Tabular):
         is_required = field.is_required and declared is None
         return replace(field, names=names, is_required=is_required)
 
-    def check(self, values: Mapping[str, str | None]) -> str | None:
+    def fault(self, values: Mapping[str, str | None]) -> str | None:
         """Refuse categories that FOCUS has not, currencies that are none, and empty periods."""
         category, currency = values["category"], values["currency"]
         if category is not None and category.capitalize() not in CATEGORIES:

@@ -23,6 +23,7 @@ from lake.reads import quote_identifier, quote_literal
 _SAMPLE_LINES = 200
 #: DuckDB allocates and fills twice as much at a time: small enough to stay in caches
 _MIN_OBJECT = 1024 * 1024
+_WHOLE = ("BIGINT", "INTEGER")
 _MAX_DIGITS = 400  # a longer number is infinite for every purpose, and slow to make exact
 
 
@@ -133,7 +134,7 @@ def _text(value: object, kind: str, column: str, nulls: Collection[str]) -> str 
         return "true" if value else "false"
     if isinstance(value, bool):
         return str(int(value))
-    if kind != "DOUBLE" and kind == column and isinstance(value, float):
+    if kind in _WHOLE and kind == column and isinstance(value, float):
         return str(round(value))
     return repr(value)
 

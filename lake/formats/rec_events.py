@@ -1,8 +1,10 @@
-"""Recommendation events: impression, click, play and like; JSON, CSV or Parquet.
+"""Recommendation events: shown, clicked, played, liked, given, followed; JSON, CSV or Parquet.
 
 Traps: the event happened on the client (event_ts_ms), so files hold events of a few minutes
 before and after their hour; a producer counts its lines in `seq`, which is what completeness can
-be told by; the user id is a person and never stored.
+be told by; the user id is a person and never stored; a combo of gifts is one event with a count,
+and its price is money: read as a decimal, never as a float; live rooms are items, and what happens
+to the room itself (room_start, room_end) has no viewer.
 """
 
 from __future__ import annotations
@@ -37,16 +39,23 @@ FIELDS: dict[str, str] = {
     "customer": "VARCHAR",
     "country": "VARCHAR",
     "device": "VARCHAR",
+    "gift_count": "INTEGER",
+    "gift_price": "DECIMAL(18,6)",
+    "currency": "VARCHAR",
+    "stay_ms": "BIGINT",
 }
 _REQUIRED = ("event_id", "event_type", "event_ts_ms", "item_id")
-_KNOWN_TYPES = ("impression", "click", "play", "like")
+EVENT_TYPES = (
+    "impression", "click", "play", "like", "share", "follow", "unfollow", "comment", "dislike",
+    "gift", "enter_room", "exit_room", "room_start", "room_end",
+)  # fmt: skip
 
 
 class RecEvents(RecordFamily):
     """Events of the recommendation service."""
 
     name = "rec_events"
-    version = 1
+    version = 2
     record = REC_EVENTS
     user_column = "user_id"
     fields = FIELDS
@@ -55,13 +64,13 @@ class RecEvents(RecordFamily):
     def judge_record(self, found: Mapping[str, object], layout: Layout) -> Row | Reject:
         """Judge an event; a type nobody declared is rejected, not counted somewhere."""
         judged = super().judge_record(found, layout)
-        if isinstance(judged, Row) and judged.values["event_type"] not in _KNOWN_TYPES:
+        if isinstance(judged, Row) and judged.values["event_type"] not in EVENT_TYPES:
             return Reject("unknown_event_type")
         return judged
 
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the instant; an unknown event type has none, so that the judge sees it."""
-        known = ", ".join(f"'{t}'" for t in _KNOWN_TYPES)
+        known = ", ".join(f"'{t}'" for t in EVENT_TYPES)
         return {
             "event_time": f"case when event_type in ({known}) and "
             "event_ts_ms between 0 and 9999999999999 then make_timestamptz(event_ts_ms * 1000) end"
@@ -92,4 +101,8 @@ class RecEvents(RecordFamily):
             "item_duration_ms": "try_cast(item_duration_ms as bigint)",
             "country": "upper(null_if_empty(country))",
             "device": "null_if_empty(device)",
+            "gift_count": "try_cast(gift_count as integer)",
+            "gift_price": "try_cast(gift_price as decimal(18, 6))",
+            "currency": "upper(null_if_empty(currency))",
+            "stay_ms": "try_cast(stay_ms as bigint)",
         }

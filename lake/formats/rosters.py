@@ -33,7 +33,7 @@ class _Spans(Tabular):
             replace(f, names=tuple(columns.get(n, n) for n in f.names)) for f in self.fields
         )
 
-    def check(self, values: Mapping[str, str | None]) -> str | None:
+    def fault(self, values: Mapping[str, str | None]) -> str | None:
         """Refuse spans that nothing is in."""
         start, end = values["starts_at"], values["ends_at"]
         if start is not None and end is not None and end <= start:
@@ -89,11 +89,11 @@ class Capacity(_Spans):
         _TO,
     )
 
-    def check(self, values: Mapping[str, str | None]) -> str | None:
+    def fault(self, values: Mapping[str, str | None]) -> str | None:
         """Refuse places that are neither PoP nor link."""
         if values["place_kind"] not in ("pop", "link"):
             return "unknown_kind"
-        return super().check(values)
+        return super().fault(values)
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the canonical columns."""

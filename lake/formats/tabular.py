@@ -92,7 +92,7 @@ class Tabular(Family):
         """Return the fields, by the names that this source's files give them."""
         return self.fields
 
-    def check(self, values: Mapping[str, str | None]) -> str | None:  # noqa: ARG002
+    def fault(self, values: Mapping[str, str | None]) -> str | None:  # noqa: ARG002
         """Return why a readable row is none of this family's, or None."""
         return None
 
@@ -132,7 +132,7 @@ class Tabular(Family):
             values = {f.name: _read(f, found, layout.time_zone) for f in layout.fields}
         except _UnreadableError as err:
             return Reject(str(err))
-        reason = self.check(values)
+        reason = self.fault(values)
         return Reject(reason) if reason else Row(values)
 
 

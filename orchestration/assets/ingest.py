@@ -5,18 +5,25 @@ from collections.abc import Sequence
 import dagster as dg
 
 from lake.ingest import IngestReport
-from lake.records import BRONZE, OPS, Record
+from lake.records import BRONZE, COUNTERS, OPS, Record
 from lake.source import Source
 from orchestration.resources import Clock, Lake
 
 _OWNERS = {
     "bronze.cdn_requests": ["team:delivery"],
     "bronze.rec_events": ["team:recommendation"],
+    "bronze.player_events": ["team:delivery"],
+    "bronze.experiment_assignments": ["team:recommendation"],
+    "bronze.items": ["team:recommendation"],
+    "bronze.creators": ["team:recommendation"],
     "bronze.vendor_usage": ["team:delivery"],
     "bronze.vendor_invoices": ["team:finance"],
     "bronze.producer_rosters": ["team:data"],
     "bronze.capacities": ["team:delivery"],
 }
+
+#: group and documentation of a table that no source feeds, by whether it is one of counters
+_UNFED = {True: ("counters", "vendor-counters.md"), False: ("feeds", "player-events.md")}
 
 
 def asset_key(record: Record) -> dg.AssetKey:
@@ -59,9 +66,9 @@ def unfed_specs(records: Sequence[Record]) -> list[dg.AssetSpec]:
     return [
         dg.AssetSpec(
             asset_key(r),
-            description=f"{r.doc}. No source feeds it; see docs/vendor-counters.md.",
+            description=f"{r.doc}. No source feeds it; see docs/{_UNFED[r in COUNTERS][1]}.",
             owners=_OWNERS[r.identifier],
-            group_name="counters",
+            group_name=_UNFED[r in COUNTERS][0],
             kinds={"iceberg"},
         )
         for r in records

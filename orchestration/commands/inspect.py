@@ -134,8 +134,9 @@ def _records(rows: pa.Table) -> list[dict[str, Any]]:
     found = []
     for row in rows.drop_columns([c for c in _NOT_SHOWN if c in rows.column_names]).to_pylist():
         row["extra"] = dict(row["extra"]) if row.get("extra") else None
-        if row.get("cmcd"):
-            row["cmcd"] = {k: v for k, v in row["cmcd"].items() if v is not None}
+        for name in ("cmcd", "cmcd_v2"):
+            if row.get(name):
+                row[name] = {k: v for k, v in row[name].items() if v is not None}
         found.append({k: _instant(v) for k, v in row.items()})
     return found
 

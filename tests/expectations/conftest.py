@@ -59,7 +59,8 @@ def request_row(no: int) -> dict[str, Any]:
 
 def event_row(no: int) -> dict[str, Any]:
     """Return an unremarkable recommendation event."""
-    is_play = no % 4 == 0
+    is_play, is_gift = no % 4 == 0, no % 4 == 1
+    gift = {"gift_count": 3, "gift_price": Decimal("0.5"), "currency": "EUR"} if is_gift else {}
     return {
         "event_time": HOUR + timedelta(seconds=no),
         "source": "rec_events",
@@ -69,12 +70,12 @@ def event_row(no: int) -> dict[str, Any]:
         "parser_version": "rec_events/1",
         "ingested_at": HOUR,
         "event_id": f"event-{no}",
-        "event_type": "play" if is_play else "impression",
+        "event_type": "play" if is_play else "gift" if is_gift else "impression",
         "item_id": "item",
         "position": None if is_play else no + 1,
         "propensity": None if is_play else 0.25,
         "watch_ms": 86_400_000 if is_play else None,
-    }
+    } | gift
 
 
 def _said(no: int) -> dict[str, Any]:
@@ -135,7 +136,50 @@ def capacity_row(no: int) -> dict[str, Any]:
     return _said(no) | span | {"kind": "pop", "name": f"P{no // 2}", "capacity_bps": 10**11}
 
 
+def _fed(no: int) -> dict[str, Any]:
+    return {
+        "event_time": HOUR + timedelta(seconds=no),
+        "source": "feeds",
+        "source_line": no + 1,
+        "row_key": no.to_bytes(16, "big"),
+        "parser_version": "feeds/1",
+        "ingested_at": HOUR,
+    }
+
+
+def player_row(no: int) -> dict[str, Any]:
+    """Return an unremarkable event of a player."""
+    kind = "playbackStall" if no % 3 else "heartbeat"
+    return _fed(no) | {"event_type": kind, "session_id": f"s-{no}", "stall_ms": no or None}
+
+
+def assignment_row(no: int) -> dict[str, Any]:
+    """Return an assignment; every unit is assigned twice, to the same variant."""
+    unit = no // 2
+    return _fed(no) | {
+        "experiment_id": "e",
+        "variant": "ab"[unit % 2],
+        "user_key": f"u-{unit}",
+        "unit_kind": "user",
+        "planned_share": 0.5 if no % 4 else None,
+    }
+
+
+def item_row(no: int) -> dict[str, Any]:
+    """Return a state of an item; live rooms have no length."""
+    return _fed(no) | {"item_id": f"i-{no}", "change_kind": "upsert", "duration_ms": no or None}
+
+
+def creator_row(no: int) -> dict[str, Any]:
+    """Return a state of a creator."""
+    return _fed(no) | {"creator_id": f"c-{no}", "change_kind": "snapshot", "followers": no or None}
+
+
 MAKERS = {
+    "bronze.player_events": player_row,
+    "bronze.experiment_assignments": assignment_row,
+    "bronze.items": item_row,
+    "bronze.creators": creator_row,
     "bronze.cdn_requests": request_row,
     "bronze.rec_events": event_row,
     "bronze.vendor_usage": usage_row,
@@ -144,7 +188,7 @@ MAKERS = {
     "bronze.capacities": capacity_row,
 }
 SOURCES = {
-    **dict.fromkeys(MAKERS, "counters"),
+    **dict.fromkeys(MAKERS, "feeds"),
     "bronze.cdn_requests": "cloudfront",
     "bronze.rec_events": "rec_events",
 }

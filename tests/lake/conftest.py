@@ -42,6 +42,11 @@ from lake.source import ABSOLUTE_RANGE, LandingSpec, Privacy, Source, load_sourc
 from lake.totals import ParseTotals
 from lake.versions import Partition, hour_versions
 
+#: families whose base line is a file: id names a line; separator joins values, else an object
+FEED_BASES: dict[str, Any] = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted((Path(__file__).parent / "bases").glob("*.yaml"))
+}
 COUNTER_BASES: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parent / "counter_bases.yaml").read_text()
 )

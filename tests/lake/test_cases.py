@@ -48,7 +48,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, list):
-        return dict(value)
+        return dict(value) if isinstance(value[0], tuple) else value
     if isinstance(value, dict):
         return {k: v for k, v in value.items() if v is not None}
     return value

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lake.formats import FAMILIES
+from lake.formats import FAMILIES, FEED_FAMILIES
+from lake.records import CDN_REQUESTS
 from lake.settings import PACKAGED_SOURCES
 from lake.source import SourceError, load_source, load_sources
 
@@ -21,7 +22,7 @@ def test_an_example_source_is_complete(name):
     assert feed.name == name
     assert feed.period is not None
     assert feed.cadence is not None
-    assert feed.customers or feed.format == "rec_events"  # events name their customer
+    assert feed.customers or FAMILIES[feed.format].record is not CDN_REQUESTS
     FAMILIES[feed.format].check(feed)
 
 
@@ -42,7 +43,15 @@ NAMES = [
 ]
 
 
-def test_examples_and_packaged_sources_go_together():
+@pytest.mark.parametrize("name", [f.name for f in FEED_FAMILIES])
+def test_the_name_of_a_feeds_file_says_hour_and_producer(name):
+    end = "log" if name == "cmcd_events" else "ndjson"
+    facts = SOURCES[name].name_facts(f"{name}/dt=2026-11-16/hour=10/eu-1-900.{end}.gz")
+    assert facts.producer == "eu-1"
+    assert f"{facts.period_start:%Y-%m-%d %H}" == "2026-11-16 10"
+
+
+def test_example_and_packaged_sources_go_together():
     packaged = load_sources(PACKAGED_SOURCES)
     assert not set(SOURCES) & set(packaged)
     prefixes = [s.landing.prefix for s in (*SOURCES.values(), *packaged.values())]

@@ -21,6 +21,12 @@ from orchestration.settings import PROJECT, tool
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],
     "bronze": ["bronze/cdn_requests", "bronze/rec_events"],
+    "feeds": [
+        "bronze/creators",
+        "bronze/experiment_assignments",
+        "bronze/items",
+        "bronze/player_events",
+    ],
     "counters": [
         "bronze/capacities",
         "bronze/producer_rosters",
@@ -303,7 +309,7 @@ def test_dg_loads_the_project(arguments: tuple[str, ...], tmp_path: Path) -> Non
 def test_counters_that_a_source_feeds_are_ingested_like_logs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for file in (PACKAGED_SOURCES, PACKAGED_SOURCES / "counters"):
+    for file in (PACKAGED_SOURCES, PACKAGED_SOURCES / "counters", PROJECT / "docs/sources"):
         for source in file.glob("*.yaml"):
             (tmp_path / source.name).write_text(source.read_text(encoding="utf-8"))
     monkeypatch.setenv("WEIR_SOURCES", str(tmp_path))

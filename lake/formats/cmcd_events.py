@@ -1,0 +1,138 @@
+"""CMCD version 2 in event mode (CTA-5004-B): one dictionary a line, or one JSON object a line.
+
+Traps: a player state is an event of CTA-2066 by another name (`sta=r` is a stall), and a report
+repeats the state without a change (`e=t`, a heartbeat); `bsd` gives each starvation once; what a
+report strays from the specification in is kept in cmcd_deviations; `url`, `h` and `nor` carry
+tokens and are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from lake import canonical as sql
+from lake.feeds import PLAYER_EVENTS
+from lake.formats import tsv
+from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
+from lake.formats.events import SESSION, instant
+from lake.inflate import Lines
+from lake.source import Source
+
+#: a dictionary's or an object's session, as an identifier: what looks otherwise is none
+_SESSION = re.compile(rf'''(?:sid=|"sid"\s*:\s*)"{SESSION}"''')
+_MARK = "\ufeff"
+_LAYOUT = Layout({"line": "VARCHAR"}, ("line",))
+#: the dictionary without what stands in quotes: there a comma separates and `=` assigns
+_BARE = r"""regexp_replace(dictionary, '"(?:[^"\\]|\\.)*"', '""', 'g')"""
+
+
+def _token(key: str) -> str:
+    return f"nullif(regexp_extract(bare, '(?:^|,)\\s*{key}=\"?([A-Za-z0-9.-]+)', 1), '')"
+
+
+def _string(key: str) -> str:
+    pattern = rf'(?:^|,)\s*{key}="((?:[^"\\]|\\.)*)"'
+    return f"nullif(regexp_extract(dictionary, '{pattern}', 1), '')"
+
+
+def _list_item(key: str) -> str:
+    return f"try_cast(regexp_extract(bare, '(?:^|,)\\s*{key}=\\(?([0-9.]+)', 1) as double)"
+
+
+_STATE = """case sta_d when 's' then 'playbackRequest' when 'p' then 'playbackStart'
+  when 'k' then 'playbackSeek' when 'r' then 'playbackStall' when 'w' then 'playbackStall'
+  when 'a' then 'playbackPause' when 'e' then 'playbackFinish' when 'q' then 'playbackFinish'
+  when 'f' then 'playbackFail' when 'd' then 'other' end"""
+_TYPE = f"""case e_d when 'ps' then coalesce({_STATE}, 'other')
+  when 't' then 'heartbeat' when 'bc' then 'renditionChange' when 'rr' then 'response'
+  when 'e' then case when sta_d = 'f' then 'playbackFail' else 'error' end
+  else 'other' end"""
+
+
+class CmcdEvents(Family):
+    """CMCD reports that players post by themselves."""
+
+    name = "cmcd_events"
+    version = 1
+    record = PLAYER_EVENTS
+
+    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
+        """Return the layout: a line is one text."""
+        return _LAYOUT
+
+    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
+        """Return the read of lines as they are."""
+        return tsv.read_sql(path, layout, longest_line)
+
+    def line_numbers_sql(self) -> str | None:
+        """Return the query of lines that the reader rejected: those with a tab in them."""
+        return tsv.REJECTED_LINES
+
+    def overruled(
+        self, lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Return accepted lines that the reader cut at a tab."""
+        return tsv.overflowing(lines, layout, numbers)
+
+    def judge(self, line: bytes, layout: Layout) -> Judgement:  # noqa: ARG002
+        """Judge one line: text that a dictionary or an object could be."""
+        stripped = line.rstrip(b"\r\n")
+        if not stripped.strip():
+            return Skip.BLANK
+        if b"\0" in stripped:
+            return Reject("nul_byte")
+        if b"\r" in stripped:
+            return Reject("stray_cr")
+        try:
+            text = stripped.decode("utf-8")
+        except UnicodeDecodeError:
+            return Reject("bad_utf8")
+        if text.startswith(_MARK):
+            return Reject("stray_bom")  # two files that were glued together
+        if text in tsv.NULLS or not _SESSION.search(text):
+            return Reject("missing_session")
+        return Row({"line": text})
+
+    def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the dictionary, and of it what a row needs; no instant without a session."""
+        return {
+            "dictionary": "case when starts_with(ltrim(line), '{') then cmcd_of_json(line) "
+            "else line end",
+            "bare": _BARE,
+            "sid_d": _string("sid"),
+            "e_d": _token("e"),
+            "sta_d": _token("sta"),
+            "ts_d": f"try_cast({_token('ts')} as bigint)",
+            "event_time": f"case when regexp_full_match(sid_d, '{SESSION}') "
+            "and not starts_with(line, chr(65279)) "
+            f"then {instant('ts_d')} end",
+        }
+
+    def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
+        """Return the canonical columns; the text is cmcd, as a query would hold it."""
+        whole = {
+            "position_ms": "pt", "buffer_ms": "bl", "startup_ms": "msd", "dropped_frames": "dfa",
+            "throughput_kbps": "mtp",
+        }  # fmt: skip
+        return {
+            "row_key": sql.row_key(["dictionary", "epoch_us(event_time)"]),
+            "producer_seq": f"try_cast({_token('sn')} as bigint)",
+            "event_type": _TYPE,
+            "event_type_raw": "e_d",
+            "session_id": "sid_d",
+            "content_id": _string("cid"),
+            "cdn": _string("cdn"),
+            "video_kbps": _list_item("pb"),
+            "playback_rate": f"try_cast({_token('pr')} as double)",
+            **{column: f"cast({_list_item(key)} as bigint)" for column, key in whole.items()},
+            "is_live": f"case {_token('st')} when 'v' then false when 'l' then true "
+            "when 'll' then true end",
+            "is_background": "regexp_matches(bare, '(?:^|,)\\s*bg\\s*(?:,|$)')",
+            "stream_kind": f"case {_token('sf')} when 'h' then 'hls' when 'd' then 'dash' "
+            "when 's' then 'other' when 'o' then 'other' when 'e' then 'other' end",
+            "cmcd": "cmcd_text(dictionary)",
+        }
