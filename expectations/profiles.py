@@ -7,7 +7,7 @@ identities of money and bytes are differences computed here, in exact arithmetic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -128,14 +128,30 @@ def connect_memory() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:")
 
 
-def _delivery_sql(table_name: str, fields: Sequence[NestedField], files: Sequence[str]) -> str:
+def declared_measures(columns: Iterable[str]) -> dict[str, str]:
+    """Return the measures that declared ranges are judged by, of columns that hold numbers."""
+    return {
+        f"{column}_{name}": sql.format(quote_identifier(column))
+        for column in columns
+        for name, sql in (("mean", "avg({})"), ("p50", "quantile_disc({}, 0.5)"))
+    }
+
+
+def _delivery_sql(
+    table_name: str,
+    fields: Sequence[NestedField],
+    files: Sequence[str],
+    declared: Collection[str] = (),
+) -> str:
     """Return the profile query: a row per delivery, or the row of no rows without files."""
-    read = [f for f in fields if f.required or f.name in _MEASURED_FIELDS[table_name]]
+    measured = _MEASURED_FIELDS[table_name] | set(declared)
+    read = [f for f in fields if f.required or f.name in measured]
     nulls = " or ".join(f"{quote_identifier(f.name)} is null" for f in read if f.required)
     measures = {
         "rows": "count(*)",
         "rows_with_null_required": _count(f"{nulls or 'false'}"),
         **_MEASURES[table_name],
+        **declared_measures(declared),
     }
     columns = ", ".join(f"{sql} as {name}" for name, sql in measures.items())
     grouped = "group by delivery_id" if files else ""
@@ -161,8 +177,11 @@ def profile_deliveries(
     fields: Sequence[NestedField],
     subjects: Sequence[DeliverySubject],
     connect: Connect = connect_memory,
+    declared: Collection[str] = (),
 ) -> tuple[ProfileRow, ...]:
     """Measure staged deliveries of one bronze table; one row each, also without files.
+
+    declared: columns whose mean and median are measured too.
 
     Rows are attributed by their delivery_id: a row that carries another one is missing from its
     delivery's count, which the suite compares with the accepted lines.
@@ -175,11 +194,12 @@ def profile_deliveries(
     files = [uri for s in subjects for uri in s.files]
     measured: dict[str, dict[str, Number]] = {}
     with connect() as connection:
-        cursor = connection.execute(_delivery_sql(table_name, fields, []))
+        cursor = connection.execute(_delivery_sql(table_name, fields, [], declared))
         names = [str(d[0]) for d in cursor.description or ()][1:]
         empty = dict(zip(names, cursor.fetchall()[0][1:], strict=True))
         if files:
-            found = connection.execute(_delivery_sql(table_name, fields, files)).fetchall()
+            sql = _delivery_sql(table_name, fields, files, declared)
+            found = connection.execute(sql).fetchall()
             measured = {r[0]: dict(zip(names, r[1:], strict=True)) for r in found}
     rows: list[ProfileRow] = []
     for subject in subjects:
@@ -319,8 +339,10 @@ _BILLING = (
         "month",
         {
             "line_duplicate_keys": _doubled("month", "contract_id", "vendor", "line_no"),
-            "line_negative_rows": _not_negative("amount", "coalesce(quantity_gb, 0)"),
-            "line_tier_out_of_order_rows": _count("tier_to_gb <= tier_from_gb"),
+            "line_negative_rows": _not_negative(
+                "case when item = 'credit' then -amount else amount end", "coalesce(quantity, 0)"
+            ),
+            "line_tier_out_of_order_rows": _count("tier_to <= tier_from"),
         },
     ),
     Part(
@@ -328,20 +350,19 @@ _BILLING = (
         "month",
         {
             "bill_duplicate_keys": _doubled(*_BILL_KEY.split(", ")),
-            "bill_negative_rows": _not_negative("amount", "quantity_gb"),
+            "bill_negative_rows": _not_negative(
+                "amount", "amount_low", "amount_high", "requests", "logged_bytes"
+            ),
         },
     ),
     Part(
         f"""(
-            select {_BILL_KEY}, sum(amount) as amount, count(bill) as bills, count(line) as lines,
-                case when count(tier_gb) = 0 then 0
-                    else coalesce(sum(quantity_gb), 0) - sum(tier_gb) end as tier_difference_gb
+            select {_BILL_KEY}, sum(amount) as amount, count(bill) as bills, count(line) as lines
             from (
-                select {_BILL_KEY}, amount, 1 as bill, null as line, quantity_gb, null as tier_gb
+                select {_BILL_KEY}, amount, 1 as bill, null as line
                 from marts.bills where {{month_range}}
                 union all
-                select {_BILL_KEY}, -amount, null, 1, null,
-                    case when tier_from_gb is not null then quantity_gb end
+                select {_BILL_KEY}, -amount, null, 1
                 from marts.bill_lines where {{month_range}}
             ) group by all
         )""",
@@ -349,28 +370,65 @@ _BILLING = (
         {
             "amount_difference": "sum(abs(amount))",
             "unpaired_bills": _count("bills = 0 or lines = 0"),
-            "tier_quantity_difference_gb": "sum(abs(tier_difference_gb))",
         },
     ),
     Part(
-        # multiplied, not divided: decimal / decimal is a double
+        # quantities are shown to nine digits: of a GB, the byte
+        """(
+            select month, contract_id, component_no, scope,
+                (sum(quantity)::decimal(27, 9) * 1000000000::decimal(10, 0))::decimal(38, 9)
+                    - (max(logged)::decimal(28, 0) * max(factor))::decimal(38, 9) as difference
+            from marts.bill_lines
+            where {month_range} and item = 'tier' and unit = 'GB' and kind like 'per_gb_%'
+            group by all
+        )""",
+        "month",
+        {"tier_difference_bytes": "max(abs(difference))"},
+    ),
+    Part(
         """(
             select month, vendor, coalesce(sum(used), 0) as used, count(billed) as bills,
-                coalesce(sum(billed), 0) - coalesce(sum(used), 0) as difference
+                case when min(zone) = 'UTC' and max(zone) = 'UTC'
+                    then greatest(coalesce(sum(billed), 0) - coalesce(sum(used), 0), 0) end as over
             from (
-                select month, cdn as vendor, bytes::decimal(38, 9) as used,
-                    null::decimal(38, 9) as billed
+                select month, cdn as vendor, bytes::decimal(38, 0) as used,
+                    null::decimal(38, 0) as billed, null as zone
                 from marts.usage_monthly where {month_range}
                 union all
-                select month, vendor, null,
-                    (quantity_gb::decimal(27, 9) * 1000000000::decimal(10, 0))::decimal(38, 9)
+                select month, vendor, null, logged_bytes, zone
                 from marts.bills where {month_range}
             ) group by all
         )""",
         "month",
         {
-            "quantity_difference_bytes": "max(case when bills > 0 then abs(difference) end)",
+            "billed_over_usage_bytes": "max(over)",
             "vendors_without_bill": _count("bills = 0 and used > 0"),
+        },
+    ),
+    Part(
+        "marts.bill_allocations",
+        "month",
+        {
+            "allocation_duplicate_keys": _doubled(
+                "month", "contract_id", "method", "dimension", "part"
+            ),
+        },
+    ),
+    Part(
+        """(
+            select b.month, greatest(abs(min(p.amount) - b.amount), abs(max(p.amount) - b.amount))
+                as difference, count(p.amount) as sums
+            from (select month, contract_id, amount from marts.bills where {month_range}) as b
+            left join (
+                select month, contract_id, method, dimension, sum(amount) as amount
+                from marts.bill_allocations where {month_range} group by all
+            ) as p on p.month = b.month and p.contract_id = b.contract_id
+            group by b.month, b.contract_id, b.amount
+        )""",
+        "month",
+        {
+            "allocation_difference": "max(difference)",
+            "bills_not_allocated": _count("sums = 0"),
         },
     ),
 )
@@ -380,14 +438,21 @@ _HOUR_PARTS: dict[Family, tuple[Part, ...]] = {
 }
 MART_TABLES: dict[str, tuple[str, ...]] = {
     "delivery": (
-        "traffic_5m", "qos_hourly", "ttfb_buckets_hourly", "qos_5m", "qos_places_hourly",
-        "qos_buckets_5m", "qos_buckets_hourly", "qos_hops_hourly", "pop_headroom_hourly",
+        "traffic_5m",
+        "qos_hourly",
+        "ttfb_buckets_hourly",
+        "qos_5m",
+        "qos_places_hourly",
+        "qos_buckets_5m",
+        "qos_buckets_hourly",
+        "qos_hops_hourly",
+        "pop_headroom_hourly",
         "rosetta_hourly",
     ),
     "rollup": ("qos_daily", "qos_pops_daily", "qos_buckets_daily"),
     "engagement": ("engagement_hourly",),
-    "billing": ("usage_monthly", "bill_lines", "bills"),
-}  # fmt: skip
+    "billing": ("usage_monthly", "bill_lines", "bills", "bill_allocations"),
+}
 
 
 def _mart_sql(parts: Sequence[Part], literals: Sequence[str], key: str, ranges: Mapping[str, str]

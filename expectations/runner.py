@@ -26,8 +26,9 @@ from expectations.profiles import (
     profile_hours,
     profile_months,
 )
-from expectations.rules import DELIVERIES_FILE, MARTS_FILE, load_rules
+from expectations.rules import DELIVERIES_FILE, MARTS_FILE, declared_suite, load_rules
 from lake.audit import AuditReport, BrokenAuditError, CheckResult, DeliveryAudit, DeliverySubject
+from lake.source import Source
 
 _PROFILES = {"billing": "months.billing", "rollup": "days.rollup"}
 
@@ -84,8 +85,11 @@ def delivery_audit(
     *,
     connect: Connect = connect_memory,
     rules_file: Path = DELIVERIES_FILE,
+    sources: Mapping[str, Source] | None = None,
 ) -> DeliveryAudit:
     """Return the audit that lake/ runs on staged deliveries.
+
+    sources: by name; what they declare of their values is judged besides the rules of the file.
 
     fields_by_table: bronze table -> Iceberg fields of its schema. connect: DuckDB connection that
     can open the staged URIs (the caller registers a file system for S3).
@@ -105,12 +109,32 @@ def delivery_audit(
                 )
             results: list[CheckResult] = []
             for table, alike in by_table.items():
-                rows = profile_deliveries(table, fields_by_table[table], alike, connect)
+                given = {s: d for s in {one.source for one in alike}
+                         if (d := (sources or {}).get(s)) is not None}  # fmt: skip
+                columns = sorted({c for d in given.values() for c in d.expect.given()})
+                rows = profile_deliveries(table, fields_by_table[table], alike, connect, columns)
                 ids = [s.delivery_id for s in alike]
                 results += _report("delivery", rules_file, table, rows, ids).results
+                for name, source in sorted(given.items()):
+                    results += _as_declared(source, [r for r in rows if r.source == name])
             return AuditReport(tuple(results))
 
     return audit
+
+
+def _as_declared(source: Source, rows: Sequence[ProfileRow]) -> tuple[CheckResult, ...]:
+    """Judge deliveries of a source by the ranges that it declares."""
+    suite = declared_suite(source)
+    if suite is None:
+        return ()
+    found = judge("delivery", [suite], rows)
+    if len(found) != len(rows) * len(suite.rules):
+        raise BrokenAuditError(
+            f"the declared ranges of source {source.name} gave {len(found)} results; expected "
+            f"{len(rows) * len(suite.rules)}, one per rule and delivery. Look at "
+            "expectations/judge.py."
+        )
+    return found
 
 
 @contextmanager

@@ -48,6 +48,7 @@ MARTS = (
     Mart("usage_monthly", "billing", "month", "month"),
     Mart("bill_lines", "billing", "month", "month"),
     Mart("bills", "billing", "month", "month"),
+    Mart("bill_allocations", "billing", "month", "month"),
 )
 
 

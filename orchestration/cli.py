@@ -44,9 +44,12 @@ Dir = Annotated[
 
 @app.command()
 def inspect(
-    files: Annotated[list[Path], typer.Argument(help="Log files: plain or gzip.")],
+    files: Annotated[list[Path], typer.Argument(help="Log files: plain, gzip or zstd.")],
     source: Annotated[
         str | None, typer.Option(help="Read them as this source (name of its source file).")
+    ] = None,
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="Read them as this format, as no source.")
     ] = None,
     records: Annotated[int, typer.Option(help="Records to show, per file.")] = 3,
     json: Json = False,
@@ -57,7 +60,7 @@ def inspect(
     """
     from orchestration.commands.inspect import run
 
-    raise typer.Exit(run(files, source, records, as_json=json))
+    raise typer.Exit(run(files, source, records, as_json=json, format_name=format_name))
 
 
 @app.command()
@@ -216,6 +219,59 @@ def rosetta(
 
 
 @app.command()
+def bill(
+    contract: Annotated[Path, typer.Option(help="A price contract (YAML).")],
+    usage: Annotated[
+        list[Path],
+        typer.Option(
+            help="CSV or Parquet: bytes, slot_start or period (2026-03), and where known scope, "
+            "requests, bytes_in, region, pop, scheme, completeness. May be repeated."
+        ),
+    ],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say of each line how it came about.")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(help="Rate the same usage under this contract too.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")] = False,
+    json: Json = False,
+) -> None:
+    """Rate usage under one contract: what the vendor's invoice should say."""
+    from orchestration.commands.bill import run
+
+    code = run(contract, usage, compare, explained=explain, as_csv=csv, as_json=json)
+    raise typer.Exit(code)
+
+
+contracts = typer.Typer(
+    help="Price contracts: what vendors charge, as files.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(contracts, name="contract")
+
+
+@contracts.command("check")
+def contract_check(
+    paths: Annotated[list[Path], typer.Argument(help="Contract files, or folders of them.")],
+    json: Json = False,
+) -> None:
+    """Say whether contracts can be billed exactly; a refusal names line, field and remedy."""
+    from orchestration.commands.contract import check
+
+    raise typer.Exit(check(paths, as_json=json))
+
+
+@contracts.command("schema")
+def contract_schema() -> None:
+    """Print the JSON schema of a contract file, for editors."""
+    from orchestration.commands.contract import schema
+
+    raise typer.Exit(schema())
+
+
+@app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 7,
     hours: Annotated[int, typer.Option(help="Hours of traffic, ending 2026-11-18.", min=3)] = 48,
@@ -318,6 +374,51 @@ def up(home: Dir = None) -> None:
     from orchestration.commands.up import run
 
     raise typer.Exit(run(home))
+
+
+source_app = typer.Typer(
+    help="Source files: draft one from sample logs, try one, see what one may say.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(source_app, name="source")
+
+
+@source_app.command("new")
+def source_new(
+    files: Annotated[list[Path], typer.Argument(help="Sample logs: plain, gzip or zstd.")],
+    name: Annotated[str | None, typer.Option(help="Name of the feed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. Default: print the draft.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a draft: what was detected, and as TODO what you have to decide."""
+    from orchestration.commands.source import new
+
+    raise typer.Exit(new(files, name, out, as_json=json))
+
+
+@source_app.command("check")
+def source_check(
+    file: Annotated[Path, typer.Argument(help="Source file.")],
+    samples: Annotated[list[Path] | None, typer.Argument(help="Logs to try it on.")] = None,
+    json: Json = False,
+) -> None:
+    """Validate a source file and try it on sample logs; writes nothing."""
+    from orchestration.commands.source import check
+
+    raise typer.Exit(check(file, samples or [], as_json=json))
+
+
+@source_app.command("schema")
+def source_schema_command(
+    json: Annotated[bool, typer.Option("--json", help="It is JSON anyway.")] = True,  # noqa: ARG001
+) -> None:
+    """Print the JSON schema of source files, for an editor."""
+    from orchestration.commands.source import schema
+
+    raise typer.Exit(schema())
 
 
 keys = typer.Typer(help="Keys that user ids are hashed with, by epoch; values are never shown.")

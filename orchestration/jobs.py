@@ -70,10 +70,9 @@ def refresh_job(family: Family) -> UnresolvedAssetJobDefinition:
     gold = [dg.AssetKey(["gold", m.name]) for m in marts_of(family)]
     marts = [dg.AssetKey(["marts", m.name]) for m in marts_of(family)]
     models: dg.AssetSelection = dg.AssetSelection.assets(*marts)
-    if family not in (
-        "rollup",
-        "billing",
-    ):  # whose upstream would reach back through gold into the hourly marts
+    if family == "billing":  # whose upstream reaches back through gold into the hourly marts
+        models |= dg.AssetSelection.key_substring("intermediate/int_billing__")
+    elif family != "rollup":  # the same
         models = models.upstream() - dg.AssetSelection.key_prefixes(
             ["bronze"], ["landing"], ["contracts"], ["gold"]
         )

@@ -20,6 +20,7 @@ from pyiceberg.catalog import Catalog
 from lake.audit import AuditReport
 from lake.catalog import table_of
 from lake.commit import complete_pending
+from lake.contracts import zones_of
 from lake.counters import CAPACITIES
 from lake.ledger import Ledger
 from lake.publish import marts_of
@@ -100,7 +101,9 @@ def current_versions(
 ) -> dict[Partition, str]:
     """Return the input version of every partition of a family."""
     if family == "billing":
-        return month_versions(refreshes.published, contracts_version(contracts))
+        return month_versions(
+            refreshes.published, contracts_version(contracts), zones_of(contracts)
+        )
     if family == "rollup":
         return day_versions(refreshes.published)
     with Ledger(table_of(catalog, DELIVERIES)) as ledger:

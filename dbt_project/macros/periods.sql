@@ -98,6 +98,19 @@
     {{ _in_ranges(column, month_ranges(), is_date) }}
 {%- endmacro %}
 
+{#
+    The condition "may belong to a requested month of some time zone": zones reach from 14 hours
+    before UTC to 12 after it.
+#}
+{% macro near_requested_months(column) -%}
+    {%- set wide = [] -%}
+    {%- for start, end in month_ranges() -%}
+        {%- do wide.append((start - modules.datetime.timedelta(hours=14),
+            end + modules.datetime.timedelta(hours=12))) -%}
+    {%- endfor -%}
+    {{ _in_ranges(column, wide, false) }}
+{%- endmacro %}
+
 {% macro _in_ranges(column, ranges, is_date) -%}
     {%- if not ranges -%}
         true

@@ -1,7 +1,7 @@
 """The dbt-duckdb plugin: shows dbt the lake, pinned, and the price contracts.
 
-Belongs here: views over snapshots of Iceberg tables, the table of price tiers, and saying who
-holds the build file. Does not: any number (models/) or rule of a contract (weir_prices).
+Belongs here: views over snapshots of Iceberg tables, the tables of price contracts, and saying who
+holds the build file. Does not: any number (models/) or rule of a contract (lake/contracts).
 
 The plan (a JSON file) pins the snapshots and names the hours and months that a run rebuilds; it
 sees the rows of those hours alone::
@@ -47,9 +47,9 @@ from pyiceberg.types import (
     StringType,
     TimestamptzType,
 )
-from weir_prices import PriceContractError, Tier, load_contracts
 
 from lake.catalog import open_catalog
+from lake.contracts import TABLES, PriceContractError, load_contracts, rows_of
 from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql, show_files
 from lake.records import BRONZE, COUNTERS, FEEDS
 from lake.settings import load_settings
@@ -82,11 +82,6 @@ _HOUR = dt.timedelta(hours=1)
 _DAY = dt.timedelta(days=1)
 #: a filter is judged once per file and range; beyond this the smallest gaps are read as well
 _MAX_RANGES = 40
-_TIERS_DDL = (
-    "contract_id VARCHAR, vendor VARCHAR, currency VARCHAR, valid_from DATE, valid_to DATE, "
-    "line_no INTEGER, kind VARCHAR, tier_from_gb DECIMAL(38,9), tier_to_gb DECIMAL(38,9), "
-    "tier_from_bytes DECIMAL(38,0), tier_to_bytes DECIMAL(38,0), unit_price DECIMAL(18,9)"
-)
 
 
 class BuildFileLockedError(RuntimeError):
@@ -108,7 +103,7 @@ class Plan:
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
-    """Create the views `bronze.*` and `gold.*` and the table `contracts.price_contract_tiers`."""
+    """Create the views `bronze.*` and `gold.*` and the tables of `contracts`."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Read the configuration of profiles.yml; see that the build file can be opened."""
@@ -322,56 +317,41 @@ def _covering(
 
 
 def show_contracts(conn: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Create `contracts.price_contract_tiers`.
+    """Create the tables of `contracts`.
 
-    A broken contract must stop bills, not the delivery marts of the same connection: then the
+    A broken contract must stop bills, not the delivery marts of the same connection: then each
     relation is a view that raises what is wrong as soon as a model reads it.
     """
     conn.execute("CREATE SCHEMA IF NOT EXISTS contracts")
-    _drop_any(conn)
     try:
-        tiers = load_contracts(folder)
+        rows = rows_of(load_contracts(folder))
     except PriceContractError as error:
-        columns = ", ".join(
-            f"NULL::{type_} AS {name}"
-            for name, type_ in (c.split(" ", 1) for c in _TIERS_DDL.split(", "))
-        )
-        conn.execute(
-            f"CREATE VIEW contracts.price_contract_tiers AS SELECT {columns} "
-            f"FROM (SELECT error({quote_literal(str(error))}) AS e) WHERE e IS NOT NULL"
-        )
+        for name, columns in TABLES.items():
+            _drop_any(conn, name)
+            nulls = ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items())
+            conn.execute(
+                f"CREATE VIEW contracts.{quote_identifier(name)} AS SELECT {nulls} "
+                f"FROM (SELECT error({quote_literal(str(error))}) AS e) WHERE e IS NOT NULL"
+            )
         return
-    conn.execute(f"CREATE TABLE contracts.price_contract_tiers ({_TIERS_DDL})")
-    for tier in tiers:
-        conn.execute(
-            "INSERT INTO contracts.price_contract_tiers VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-            _row(tier),
-        )
+    for name, columns in TABLES.items():
+        _drop_any(conn, name)
+        ddl = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        conn.execute(f"CREATE TABLE contracts.{quote_identifier(name)} ({ddl})")
+        if rows[name]:
+            marks = ", ".join("?" for _ in columns)
+            conn.executemany(
+                f"INSERT INTO contracts.{quote_identifier(name)} VALUES ({marks})", rows[name]
+            )
 
 
-def _drop_any(conn: duckdb.DuckDBPyConnection) -> None:
+def _drop_any(conn: duckdb.DuckDBPyConnection, name: str) -> None:
     """Drop the relation, table or view: DROP TABLE IF EXISTS fails on a view."""
     row = conn.execute(
         "SELECT table_type FROM information_schema.tables WHERE table_schema = 'contracts' "
-        "AND table_name = 'price_contract_tiers' AND table_catalog = current_database()"
+        "AND table_name = ? AND table_catalog = current_database()",
+        [name],
     ).fetchone()
     if row is not None:
         kind = "VIEW" if row[0] == "VIEW" else "TABLE"
-        conn.execute(f"DROP {kind} contracts.price_contract_tiers")
-
-
-def _row(tier: Tier) -> list[object]:
-    return [
-        tier.contract_id,
-        tier.vendor,
-        tier.currency,
-        tier.valid_from,
-        tier.valid_to,
-        tier.line_no,
-        tier.kind,
-        tier.from_gb,
-        tier.to_gb,
-        tier.from_bytes,
-        tier.to_bytes,
-        tier.unit_price,
-    ]
+        conn.execute(f"DROP {kind} contracts.{quote_identifier(name)}")

@@ -195,11 +195,6 @@ def lake_plugin(plugins: None) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def prices(plugins: None) -> ModuleType:
-    return importlib.import_module("weir_prices")
-
-
-@pytest.fixture(scope="session")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> dbtRunner:
     """Parse once: a runner with a manifest does not parse again."""
     folder = tmp_path_factory.mktemp("parsed")

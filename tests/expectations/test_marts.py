@@ -27,7 +27,7 @@ _AT = "timestamptz '2026-11-16 11:00:00+00'"
 
 def _set(table: str, change: str) -> str:
     key = f"slot_start = {_AT}" if table == "traffic_5m" else f"hour = {_AT}"
-    if table in {"usage_monthly", "bill_lines", "bills"}:
+    if table in {"usage_monthly", "bill_lines", "bills", "bill_allocations"}:
         key = "month = date '2026-11-01'"
     return f"update marts.{table} set {change} where {key}"
 
@@ -35,7 +35,7 @@ def _set(table: str, change: str) -> str:
 def _again(table: str) -> str:
     key = "slot_start" if table == "traffic_5m" else "hour"
     moment = _AT
-    if table in {"usage_monthly", "bill_lines", "bills"}:
+    if table in {"usage_monthly", "bill_lines", "bills", "bill_allocations"}:
         key, moment = "month", "date '2026-11-01'"
     return f"insert into marts.{table} select * from marts.{table} where {key} = {moment} limit 1"
 
@@ -79,20 +79,25 @@ DEFECTS = {
     "usage_monthly/usage_keys_are_unique": _again("usage_monthly"),
     "usage_monthly/usage_is_not_negative": _set("usage_monthly", "requests = -1"),
     "bill_lines/line_keys_are_unique": _again("bill_lines"),
-    "bill_lines/line_amounts_are_not_negative": _set("bill_lines", "quantity_gb = -1"),
-    "bill_lines/tiers_ascend": _set("bill_lines", "tier_to_gb = tier_from_gb"),
-    "bill_lines/tier_quantities_add_up_to_the_bill": _set(
-        "bill_lines", "quantity_gb = quantity_gb + 0.000001"
+    "bill_lines/line_amounts_are_not_negative": _set("bill_lines", "quantity = -1"),
+    "bill_lines/tiers_ascend": _set("bill_lines", "tier_to = tier_from"),
+    "bill_lines/tier_quantities_add_up_to_the_usage": _set(
+        "bill_lines", "quantity = quantity + 0.000001"
     ),
     "bills/bill_is_the_sum_of_its_lines": _set("bills", "amount = amount + 0.01"),
     "bills/bills_and_lines_come_together": (
         "delete from marts.bills where month = date '2026-11-01'"
     ),
-    "bills/quantity_is_the_usage_of_the_vendor": _set("bills", "quantity_gb = 1.500002"),
+    "bills/usage_is_billed_once": _set("bills", "logged_bytes = logged_bytes + 1"),
     "bills/usage_is_billed": _set("usage_monthly", "cdn = 'cloudflare'"),
     "bills/bill_keys_are_unique": _again("bills"),
     "bills/bill_amounts_are_not_negative": _set("bills", "amount = -150"),
     **defects(_AT, _DAY),
+    "bill_allocations/allocation_keys_are_unique": _again("bill_allocations"),
+    "bill_allocations/parts_add_up_to_the_bill": _set("bill_allocations", "amount = 75.01"),
+    "bill_allocations/every_bill_is_allocated": (
+        "delete from marts.bill_allocations where month = date '2026-11-01'"
+    ),
 }
 CASES = [
     (suite.profiles[0], f"{suite.name}/{rule.name}")
@@ -180,13 +185,17 @@ def test_a_missing_cent_is_seen_on_a_bill_beyond_the_precision_of_floats(
 
 def test_two_contracts_of_one_vendor_share_its_usage(build_with: BuildWith) -> None:
     build = build_with(
-        "update marts.bills set quantity_gb = 1.0; "
-        "insert into marts.bills select month, 'c2', vendor, currency, 0.5, 0 from marts.bills; "
-        "insert into marts.bill_lines select month, 'c2', vendor, currency, 1, 'flat', null, null,"
-        " 0.5, 0, 0 from marts.bills where contract_id = 'c2'"
+        "update marts.bills set logged_bytes = 1000000400; "
+        "insert into marts.bills select * replace ('c2' as contract_id, 500000000 as logged_bytes) "
+        "from marts.bills"
     )
-    rule = "bills/quantity_is_the_usage_of_the_vendor"
+    rule = "bills/usage_is_billed_once"
     assert rule not in {found for _, found in _failed(audit_months(build, MONTHS))}
+
+
+def test_a_month_of_another_time_zone_is_not_held_against_utc(build_with: BuildWith) -> None:
+    build = build_with("update marts.bills set logged_bytes = 10**12, zone = 'Asia/Shanghai'")
+    assert audit_months(build, MONTHS).failures == {}
 
 
 def test_a_missing_build_file_is_a_broken_audit(tmp_path: Path) -> None:
@@ -209,7 +218,7 @@ def test_a_missing_mart_is_a_broken_audit(build_with: BuildWith, table: str) -> 
 
 
 def test_a_mart_without_a_measured_column_is_a_broken_audit(build_with: BuildWith) -> None:
-    build = build_with("alter table marts.bills drop column quantity_gb")
+    build = build_with("alter table marts.bills drop column logged_bytes")
     with pytest.raises(BrokenAuditError, match="raised BinderException"):
         audit_months(build, MONTHS)
 

@@ -12,12 +12,24 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from lake.marts import marts_of
 from lake.records import LANDED
 from lake.settings import PACKAGED_SOURCES
 from orchestration.build import build_defs
 from orchestration.resources import Clock, Lake
 from orchestration.settings import PROJECT, tool
 
+BILLING_STEPS = (
+    "days",
+    "lines",
+    "months",
+    "narrowed",
+    "quantities",
+    "reach",
+    "summed",
+    "traffic",
+    "usage",
+)
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],
     "bronze": ["bronze/cdn_requests", "bronze/rec_events"],
@@ -34,8 +46,9 @@ ASSETS = {
         "bronze/vendor_usage",
     ],
     "ops": ["ops/check_results", "ops/deliveries", "ops/refreshes", "ops/rejects", "ops/releases"],
-    "contracts": ["contracts/price_contract_tiers"],
+    "contracts": ["contracts/price_contracts"],
     "staging": [
+        *(f"intermediate/int_billing__{step}" for step in BILLING_STEPS),
         "intermediate/int_cdn__duplicates_hourly",
         "intermediate/int_cdn__traffic_5m",
         "intermediate/int_rec__duplicates_hourly",
@@ -58,8 +71,14 @@ ASSETS = {
         "marts/traffic_5m",
         "marts/ttfb_buckets_hourly",
     ],
-    "marts_billing": ["marts/bill_lines", "marts/bills", "marts/usage_monthly"],
+    "marts_billing": [
+        "marts/bill_allocations",
+        "marts/bill_lines",
+        "marts/bills",
+        "marts/usage_monthly",
+    ],
     "gold": [
+        "gold/bill_allocations",
         "gold/bill_lines",
         "gold/bills",
         "gold/engagement_hourly",
@@ -222,9 +241,8 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
         for mart in ("qos_daily", "qos_pops_daily", "qos_buckets_daily")
     }
     assert selected["refresh_billing"] == {
-        f"{layer}/{mart}" for layer in ("marts", "gold") for mart in ("usage_monthly", "bill_lines",
-                                                                      "bills")
-    }  # fmt: skip
+        f"{layer}/{mart.name}" for layer in ("marts", "gold") for mart in marts_of("billing")
+    } | {f"intermediate/int_billing__{step}" for step in BILLING_STEPS}
     for keys in selected.values():
         assert not [k for k in keys if k.startswith(("bronze/", "landing/"))]
 
@@ -262,6 +280,7 @@ import socket, sys
 def refuse(*_args, **_kwargs):
     raise AssertionError("the network was touched")
 socket.socket.connect = refuse
+from lake.marts import marts_of
 from orchestration.build import build_defs
 build_defs().get_repository_def()
 print("great_expectations" in sys.modules)

@@ -183,7 +183,7 @@ def record_published(settings: LakeSettings, partitions: list[Stale]) -> None:
         for mart in marts_of("delivery"):
             at = mart.partition_by
             build.execute(f"create table if not exists {mart.build} ({at} timestamptz)")
-        for mart in ("usage_monthly", "bill_lines", "bills"):
+        for mart in ("usage_monthly", "bill_lines", "bills", "bill_allocations"):
             build.execute(f"create table if not exists marts.{mart} (month date)")
     family = partitions[0].family
     publish_partitions(
