@@ -74,7 +74,7 @@ def weir_raw(manifest: str, home: str) -> Job:
 
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
-    raw = RawColumns(family_of(source.format), layout)
+    raw = RawColumns(family_of(source.format), layout, _keys(logs))
     FAMILIES[raw.name] = raw
     RECORDS[raw.record.identifier] = raw.record
     renamed = source.model_copy(update={"format": raw.name})
@@ -152,7 +152,7 @@ def duckdb(manifest: str, home: str) -> Job:
     _import_what_runs()
     logs = load_logs(Path(manifest))
     source, layout = _source_and_layout(logs)
-    types = raw_types(layout)
+    types = raw_types(layout, _keys(logs))
     if logs.family == "akamai_structured":  # as the file has them
         types = {c: types.get(c, "VARCHAR") for c in source.fields}
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
@@ -174,7 +174,7 @@ def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str])
     from lake.formats import ndjson
     from lake.formats.template import TemplateLayout
     from lake.formats.templatesql import select_sql
-    from lake.reads import quote_identifier
+    from lake.reads import quote_identifier, quote_literal
 
     columns, picked = ndjson.columns_of(types)
     csv = "quote='', escape='', header=false, auto_detect=false, ignore_errors=true, "
@@ -186,6 +186,13 @@ def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str])
             for c, t in types.items()
         )
         return f"select {', '.join(casts)} from ({select_sql(layout.template, lines)})"
+    if family == "fastly":
+        shape = quote_literal(json.dumps(types))
+        return (
+            "select unnest(d) from (select try(json_transform(substr(line, strpos(line, '{')), "
+            f"{shape})) as d from read_csv({files}, delim='\x1f', {csv}, "
+            "columns={'line': 'VARCHAR'})) where d is not null"
+        )
     if family in ("cloudfront", "cloudfront_realtime", "akamai_structured"):
         return (
             f"from read_csv({files}, delim='\t', {csv}, skip={layout.header_lines}, "
@@ -252,6 +259,17 @@ def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
     with igzip.open(logs.landing / min(logs.malformed)) as stream:
         head = stream.read(_HEAD_BYTES)
     return source, family_of(source.format).layout(head, source, None)
+
+
+def _keys(logs: Logs) -> tuple[str, ...]:
+    """Return the keys of the first object of a log whose family reads whole lines."""
+    from isal import igzip
+
+    if logs.family != "fastly":
+        return ()
+    with igzip.open(logs.landing / min(logs.malformed)) as stream:
+        first: bytes = stream.read(_HEAD_BYTES).split(b"\n")[0]
+    return tuple(json.loads(first[first.index(b"{") :]))
 
 
 def _total_records(table: Any) -> int:

@@ -28,6 +28,7 @@ from simulator.cloudfront_realtime import CloudFrontRealtimeWriter
 from simulator.cloudfront_v2 import CloudFrontV2Writer
 from simulator.combined import ApacheWriter, NginxWriter
 from simulator.events import Events, EventWriter, make_events
+from simulator.fastly import FastlyWriter
 from simulator.files import cloudflare_key, cloudfront_key, event_key, own_key
 from simulator.gcp import GcpWriter
 from simulator.malform import KINDS, malform
@@ -49,6 +50,7 @@ VENDORS = {
     "akamai": AkamaiWriter,
     "akamai_structured": AkamaiStructuredWriter,
     "gcp": GcpWriter,
+    "fastly": FastlyWriter,
     "azure": AzureWriter,
 }
 CLOUDFRONTS = ("cloudfront", "cloudfront_v2", "cloudfront_realtime")
@@ -70,6 +72,7 @@ _AZURE = "insights-logs-frontdooraccesslog/resourceId=/PROFILES"
 _KEYS: dict[str, Callable[[datetime, int], str]] = {
     "akamai": lambda at, n: f"akamai/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
     "akamai_structured": lambda at, n: f"akamai_structured/{at:%Y/%m/%d/%H}/ak-{n:05d}-ds.gz",
+    "fastly": lambda at, n: f"fastly/{at:%Y-%m-%dT%H-00-00}.000-{n:020d}.log.gz",
     "gcp": lambda at, n: f"gcp/requests/{at:%Y/%m/%d/%H}:00:00_{at:%H}:59:59_S{n}.json.gz",
     "azure": lambda at, n: f"{_AZURE}/P{n}/{at:y=%Y/m=%m/d=%d/h=%H}/m=00/PT1H.json.gz",
 }

@@ -24,6 +24,7 @@ from pyiceberg.types import (
     TimeType,
 )
 
+from lake.canonical import needed_by
 from lake.formats.base import Family, Judgement, Layout
 from lake.formats.template import LINE
 from lake.inflate import Lines
@@ -49,11 +50,14 @@ def iceberg_type(kind: str) -> IcebergType:
     return _TYPES[kind]
 
 
-def raw_types(layout: Layout) -> dict[str, str]:
+def raw_types(layout: Layout, keys: Sequence[str] = ()) -> dict[str, str]:
     """Return raw column -> DuckDB type; what is read as text to be tried has the type tried.
 
+    keys: of the objects, where a family reads whole lines.
     The text of the whole line, which access logs are identified by, is no column of the vendor.
     """
+    if keys:
+        return dict.fromkeys(keys, "VARCHAR")
     columns = {**layout.columns, **layout.as_text}
     return {name: kind for name, kind in columns.items() if name != LINE}
 
@@ -61,11 +65,12 @@ def raw_types(layout: Layout) -> dict[str, str]:
 class RawColumns(Family):
     """Reads and judges as another family does, and leaves the columns as they are."""
 
-    def __init__(self, family: Family, layout: Layout) -> None:
+    def __init__(self, family: Family, layout: Layout, keys: Sequence[str] = ()) -> None:
         self._family = family
         self.name = f"raw_{family.name}"
         self.version = family.version
-        self._columns = {_plain(n): (n, t) for n, t in raw_types(layout).items()}
+        self._columns = {_plain(n): (n, t) for n, t in raw_types(layout, keys).items()}
+        self._keys = keys
         self.record = Record(
             "bronze",
             self.name,
@@ -108,10 +113,13 @@ class RawColumns(Family):
 
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
         """Return the one derived column that a line is judged by."""
-        return {"event_time": self._family.derived_sql(layout, source)["event_time"]}
+        return needed_by("event_time", self._family.derived_sql(layout, source))
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the raw columns; text that stands for a number is tried."""
+        if self._keys:
+            columns = self._columns.items()
+            return {column: f"doc.{quote_identifier(raw)}" for column, (raw, _) in columns}
         return {
             column: f"try_cast({quote_identifier(raw)} as {kind})"
             for column, (raw, kind) in self._columns.items()

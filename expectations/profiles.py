@@ -7,8 +7,8 @@ identities of money and bytes are differences computed here, in exact arithmetic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -18,6 +18,7 @@ from pyiceberg.types import NestedField
 
 from expectations.counters import COUNTER_FIELDS, COUNTER_MEASURES
 from expectations.feeds import FEED_FIELDS, FEED_MEASURES
+from expectations.qos import DAYS, HOURS, Part, violations
 from lake.audit import BrokenAuditError, DeliverySubject
 from lake.formats.rec_events import EVENT_TYPES
 from lake.reads import files_sql, quote_identifier, quote_literal
@@ -34,15 +35,6 @@ class ProfileRow:
     subject: str
     values: Mapping[str, Number]
     source: str = ""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Measures of one table, grouped by partition; all are 0 where a partition has no rows."""
-
-    relation: str
-    key: str
-    measures: Mapping[str, str] = field(repr=False)
 
 
 # --- deliveries ------------------------------------------------------------------------------
@@ -136,14 +128,30 @@ def connect_memory() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:")
 
 
-def _delivery_sql(table_name: str, fields: Sequence[NestedField], files: Sequence[str]) -> str:
+def declared_measures(columns: Iterable[str]) -> dict[str, str]:
+    """Return the measures that declared ranges are judged by, of columns that hold numbers."""
+    return {
+        f"{column}_{name}": sql.format(quote_identifier(column))
+        for column in columns
+        for name, sql in (("mean", "avg({})"), ("p50", "quantile_disc({}, 0.5)"))
+    }
+
+
+def _delivery_sql(
+    table_name: str,
+    fields: Sequence[NestedField],
+    files: Sequence[str],
+    declared: Collection[str] = (),
+) -> str:
     """Return the profile query: a row per delivery, or the row of no rows without files."""
-    read = [f for f in fields if f.required or f.name in _MEASURED_FIELDS[table_name]]
+    measured = _MEASURED_FIELDS[table_name] | set(declared)
+    read = [f for f in fields if f.required or f.name in measured]
     nulls = " or ".join(f"{quote_identifier(f.name)} is null" for f in read if f.required)
     measures = {
         "rows": "count(*)",
         "rows_with_null_required": _count(f"{nulls or 'false'}"),
         **_MEASURES[table_name],
+        **declared_measures(declared),
     }
     columns = ", ".join(f"{sql} as {name}" for name, sql in measures.items())
     grouped = "group by delivery_id" if files else ""
@@ -169,8 +177,11 @@ def profile_deliveries(
     fields: Sequence[NestedField],
     subjects: Sequence[DeliverySubject],
     connect: Connect = connect_memory,
+    declared: Collection[str] = (),
 ) -> tuple[ProfileRow, ...]:
     """Measure staged deliveries of one bronze table; one row each, also without files.
+
+    declared: columns whose mean and median are measured too.
 
     Rows are attributed by their delivery_id: a row that carries another one is missing from its
     delivery's count, which the suite compares with the accepted lines.
@@ -183,11 +194,12 @@ def profile_deliveries(
     files = [uri for s in subjects for uri in s.files]
     measured: dict[str, dict[str, Number]] = {}
     with connect() as connection:
-        cursor = connection.execute(_delivery_sql(table_name, fields, []))
+        cursor = connection.execute(_delivery_sql(table_name, fields, [], declared))
         names = [str(d[0]) for d in cursor.description or ()][1:]
         empty = dict(zip(names, cursor.fetchall()[0][1:], strict=True))
         if files:
-            found = connection.execute(_delivery_sql(table_name, fields, files)).fetchall()
+            sql = _delivery_sql(table_name, fields, files, declared)
+            found = connection.execute(sql).fetchall()
             measured = {r[0]: dict(zip(names, r[1:], strict=True)) for r in found}
     rows: list[ProfileRow] = []
     for subject in subjects:
@@ -200,13 +212,8 @@ def profile_deliveries(
 # --- marts -----------------------------------------------------------------------------------
 
 
-def _violations(predicate: str) -> str:
-    """Count rows for which a predicate is not true; null is not true."""
-    return _count(f"({predicate}) is not true")
-
-
 def _not_negative(*columns: str) -> str:
-    return _violations(" and ".join(f"{c} >= 0" for c in columns))
+    return violations(" and ".join(f"{c} >= 0" for c in columns))
 
 
 def _doubled(*columns: str) -> str:
@@ -229,7 +236,7 @@ _TRAFFIC = Part(
         "traffic_negative_rows": _not_negative(
             "requests", "bytes", "coalesce(bytes_in, 0)", "hit_requests", "hit_bytes"
         ),
-        "traffic_hits_over_total_rows": _violations(
+        "traffic_hits_over_total_rows": violations(
             "hit_requests <= requests and hit_bytes <= bytes"
         ),
     },
@@ -244,23 +251,23 @@ _QOS = Part(
             "hit_bytes", "ttfb_count", "errors_4xx", "errors_5xx", "no_response", "aborted",
             "duplicates_removed",
         ),
-        "qos_hits_out_of_order_rows": _violations(
+        "qos_hits_out_of_order_rows": violations(
             "hit_requests <= eligible_requests and eligible_requests <= requests "
             "and hit_bytes <= eligible_bytes and eligible_bytes <= bytes"
         ),
-        "qos_ratio_out_of_range_rows": _violations(
+        "qos_ratio_out_of_range_rows": violations(
             "coalesce(hit_ratio_requests, 0) between 0 and 1 "
             "and coalesce(hit_ratio_bytes, 0) between 0 and 1"
         ),
-        "qos_ratio_mismatch_rows": _violations(
+        "qos_ratio_mismatch_rows": violations(
             f"{_ratio_is('hit_ratio_requests', 'hit_requests', 'eligible_requests')} "
             f"and {_ratio_is('hit_ratio_bytes', 'hit_bytes', 'eligible_bytes')}"
         ),
-        "qos_percentiles_out_of_order_rows": _violations(
+        "qos_percentiles_out_of_order_rows": violations(
             "ttfb_count = 0 or (0 <= ttfb_p50_ms and ttfb_p50_ms <= ttfb_p95_ms "
             "and ttfb_p95_ms <= ttfb_p99_ms)"
         ),
-        "qos_outcomes_over_requests_rows": _violations(
+        "qos_outcomes_over_requests_rows": violations(
             "errors_4xx + errors_5xx + no_response <= requests and aborted <= requests "
             "and ttfb_count <= requests"
         ),
@@ -310,10 +317,10 @@ _ENGAGEMENT = Part(
             "impressions", "clicks", "plays", "valid_plays", "watch_ms", "likes",
             "duplicates_removed",
         ),
-        "engagement_valid_over_plays_rows": _violations("valid_plays <= plays"),
-        "engagement_ctr_mismatch_rows": _violations(_ratio_is("ctr", "clicks", "impressions")),
-        "engagement_watch_over_day_rows": _violations(f"watch_ms <= plays * {_DAY_MS}"),
-        "engagement_clicks_over_impressions_rows": _violations("clicks <= impressions"),
+        "engagement_valid_over_plays_rows": violations("valid_plays <= plays"),
+        "engagement_ctr_mismatch_rows": violations(_ratio_is("ctr", "clicks", "impressions")),
+        "engagement_watch_over_day_rows": violations(f"watch_ms <= plays * {_DAY_MS}"),
+        "engagement_clicks_over_impressions_rows": violations("clicks <= impressions"),
     },
 )  # fmt: skip
 
@@ -426,11 +433,23 @@ _BILLING = (
     ),
 )
 _HOUR_PARTS: dict[Family, tuple[Part, ...]] = {
-    "delivery": (_TRAFFIC, _QOS, _BUCKETS, _TRAFFIC_AGAINST_QOS, _BUCKETS_AGAINST_QOS),
+    "delivery": (_TRAFFIC, _QOS, _BUCKETS, _TRAFFIC_AGAINST_QOS, _BUCKETS_AGAINST_QOS, *HOURS),
     "engagement": (_ENGAGEMENT,),
 }
 MART_TABLES: dict[str, tuple[str, ...]] = {
-    "delivery": ("traffic_5m", "qos_hourly", "ttfb_buckets_hourly"),
+    "delivery": (
+        "traffic_5m",
+        "qos_hourly",
+        "ttfb_buckets_hourly",
+        "qos_5m",
+        "qos_places_hourly",
+        "qos_buckets_5m",
+        "qos_buckets_hourly",
+        "qos_hops_hourly",
+        "pop_headroom_hourly",
+        "rosetta_hourly",
+    ),
+    "rollup": ("qos_daily", "qos_pops_daily", "qos_buckets_daily"),
     "engagement": ("engagement_hourly",),
     "billing": ("usage_monthly", "bill_lines", "bills", "bill_allocations"),
 }
@@ -485,6 +504,16 @@ def profile_hours(
     }
     sql = _mart_sql(_HOUR_PARTS[family], literals, "hour", ranges)
     return _profile_marts(connection, sql, [h.isoformat() for h in ordered])
+
+
+def profile_days(
+    connection: duckdb.DuckDBPyConnection, days: Sequence[date]
+) -> tuple[ProfileRow, ...]:
+    """Measure days (UTC, unique) of the roll-ups; one without rows counts 0."""
+    ordered = sorted(days)
+    literals = [f"timestamptz '{d.isoformat()}T00:00:00+00:00'" for d in ordered]
+    sql = _mart_sql(DAYS, literals, "day", {"day_range": f"day in ({', '.join(literals)})"})
+    return _profile_marts(connection, sql, [d.isoformat() for d in ordered])
 
 
 def profile_months(

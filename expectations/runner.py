@@ -21,12 +21,16 @@ from expectations.profiles import (
     Family,
     ProfileRow,
     connect_memory,
+    profile_days,
     profile_deliveries,
     profile_hours,
     profile_months,
 )
-from expectations.rules import DELIVERIES_FILE, MARTS_FILE, load_rules
+from expectations.rules import DELIVERIES_FILE, MARTS_FILE, declared_suite, load_rules
 from lake.audit import AuditReport, BrokenAuditError, CheckResult, DeliveryAudit, DeliverySubject
+from lake.source import Source
+
+_PROFILES = {"billing": "months.billing", "rollup": "days.rollup"}
 
 
 @contextmanager
@@ -81,8 +85,11 @@ def delivery_audit(
     *,
     connect: Connect = connect_memory,
     rules_file: Path = DELIVERIES_FILE,
+    sources: Mapping[str, Source] | None = None,
 ) -> DeliveryAudit:
     """Return the audit that lake/ runs on staged deliveries.
+
+    sources: by name; what they declare of their values is judged besides the rules of the file.
 
     fields_by_table: bronze table -> Iceberg fields of its schema. connect: DuckDB connection that
     can open the staged URIs (the caller registers a file system for S3).
@@ -102,12 +109,32 @@ def delivery_audit(
                 )
             results: list[CheckResult] = []
             for table, alike in by_table.items():
-                rows = profile_deliveries(table, fields_by_table[table], alike, connect)
+                given = {s: d for s in {one.source for one in alike}
+                         if (d := (sources or {}).get(s)) is not None}  # fmt: skip
+                columns = sorted({c for d in given.values() for c in d.expect.given()})
+                rows = profile_deliveries(table, fields_by_table[table], alike, connect, columns)
                 ids = [s.delivery_id for s in alike]
                 results += _report("delivery", rules_file, table, rows, ids).results
+                for name, source in sorted(given.items()):
+                    results += _as_declared(source, [r for r in rows if r.source == name])
             return AuditReport(tuple(results))
 
     return audit
+
+
+def _as_declared(source: Source, rows: Sequence[ProfileRow]) -> tuple[CheckResult, ...]:
+    """Judge deliveries of a source by the ranges that it declares."""
+    suite = declared_suite(source)
+    if suite is None:
+        return ()
+    found = judge("delivery", [suite], rows)
+    if len(found) != len(rows) * len(suite.rules):
+        raise BrokenAuditError(
+            f"the declared ranges of source {source.name} gave {len(found)} results; expected "
+            f"{len(rows) * len(suite.rules)}, one per rule and delivery. Look at "
+            "expectations/judge.py."
+        )
+    return found
 
 
 @contextmanager
@@ -139,7 +166,7 @@ def _audit_marts(
     measure: Callable[[duckdb.DuckDBPyConnection], tuple[ProfileRow, ...]],
     rules_file: Path,
 ) -> AuditReport:
-    profile = "months.billing" if family == "billing" else f"hours.{family}"
+    profile = _PROFILES.get(family, f"hours.{family}")
     _require_unique(subjects, f"{profile} marts")
     with _build_file(build_file, MART_TABLES[family]) as connection:
         rows = measure(connection)
@@ -163,6 +190,12 @@ def _month_subject(month: date) -> str:
     return month.isoformat()
 
 
+def _day_subject(day: date) -> str:
+    if isinstance(day, datetime):
+        raise BrokenAuditError(f"{day.isoformat()} is an instant; expected a date.")
+    return day.isoformat()
+
+
 def audit_hours(
     build_file: Path,
     family: Family,
@@ -177,6 +210,20 @@ def audit_hours(
             family,
             [_hour_subject(h) for h in hours],
             lambda connection: profile_hours(connection, family, hours),
+            rules_file,
+        )
+
+
+def audit_days(
+    build_file: Path, days: Sequence[date], *, rules_file: Path = MARTS_FILE
+) -> AuditReport:
+    """Judge days of the roll-ups; subjects are ISO dates, UTC."""
+    with _fail_closed("rollup days"):
+        return _audit_marts(
+            build_file,
+            "rollup",
+            [_day_subject(d) for d in days],
+            lambda connection: profile_days(connection, days),
             rules_file,
         )
 

@@ -26,6 +26,7 @@ from lake.inflate import Buffer, Lines, chunks, end_of_lines
 from lake.projection import Projection, instant
 from lake.protection import KEY_DESTROYED, Protection, as_logged
 from lake.rejects import rejected_line
+from lake.repeats import Repeats
 from lake.source import Source
 from lake.totals import ParseTotals
 from lake.unpacked import BYTE_ORDER_MARK, LongLine
@@ -65,6 +66,7 @@ class Parser:
         self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
         self._has_rejects = False
+        self._repeats = Repeats()
         #: rejected rows of a columnar object by number, where a person looks at it
         self.raws: dict[int, bytes] = {}
         self._schema = family.record.arrow
@@ -88,6 +90,7 @@ class Parser:
         Raises RefusedError when the object is refused whole; what was emitted is then void.
         """
         totals = ParseTotals()
+        self._repeats = Repeats()
         layout: Layout | None = None
         for found in chunks(stream, name, size, self._buffer, self.source.limits):
             if isinstance(found, LongLine):
@@ -97,7 +100,7 @@ class Parser:
                 head = segment.memory[: min(segment.size, _HEAD_BYTES)]
                 layout = self.family.layout(head, self.source, layout)
                 totals.note_unknown(layout.unknown)
-                totals.note_unknown(self.family.unknown_fields(lines))
+                totals.note_unknown(self.family.unknown_in(lines, layout))
                 offset = found.byte_offset + start
                 self._segment(segment, lines, layout, constants, totals, offset, emit)
                 totals.require_mostly_good(self.source.limits)
@@ -155,6 +158,8 @@ class Parser:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
         totals.lines += len(lines)
         for part in parts:
+            if self.family.counts_repeats:
+                part = self._repeats.numbered(part)  # noqa: PLW2901
             kept, lost = self._without_lost(part)
             for number in lost:
                 at = number - first

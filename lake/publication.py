@@ -25,7 +25,9 @@ def _duration(value: object) -> object:
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
     if isinstance(value, timedelta):
         return value
-    raise ValueError(f"expected a duration like 30s, 5m, 1h or 2d, found {value!r}")
+    raise ValueError(
+        f"expected a duration like 30s, 5m, 1h or 2d, found {value!r}; write number and unit"
+    )
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]

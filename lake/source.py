@@ -7,26 +7,28 @@ format is parsed lives in lake/formats; where files are listed in lake/landing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lake.field_map import FieldMap
 from lake.limits import Limits
 from lake.publication import Duration, Published
+from lake.source_file import Fault, SourceError, faults_of, nearest, read_document
+
+if TYPE_CHECKING:
+    from lake.formats.base import Family
+
+_EXAMPLES = "See lake/sources/ for complete examples."
 
 #: event times outside this range are nonsense whatever the delivery says (half-open)
 ABSOLUTE_RANGE = (datetime(2005, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
-
-
-class SourceError(ValueError):
-    """A source file that cannot be used: says which, where, what was expected and the remedy."""
 
 
 class _Strict(BaseModel):
@@ -48,19 +50,35 @@ class Period(_Strict):
     late: Duration = timedelta(0)
 
     @model_validator(mode="after")
-    def _check(self) -> Period:
+    def _check(self) -> Self:
         try:
             groups = re.compile(self.pattern).groupindex
         except re.error as err:
-            raise ValueError(f"period.pattern is no regular expression: {err}") from err
+            raise ValueError(
+                f"expected a regular expression in pattern, found {self.pattern!r}: {err}; mend it"
+            ) from err
         if "start" not in groups:
-            raise ValueError("period.pattern needs a group (?P<start>...)")
+            raise ValueError(
+                "expected a group (?P<start>...) in pattern, found "
+                f"{sorted(groups) or 'none'}; put it around the start of the period"
+            )
         if "end" not in groups and self.length is None:
-            raise ValueError("period needs a length, or a group (?P<end>...) in its pattern")
+            raise ValueError(
+                "expected length, or a group (?P<end>...) in pattern, found neither; add length: 1h"
+            )
         if ("published" in groups) != (self.published_format is not None):
             raise ValueError(
-                "period needs both, a group (?P<published>...) and published_format, or neither"
+                "expected both a group (?P<published>...) and published_format, or neither, "
+                "found one of them; add the other"
             )
+        try:
+            datetime.strptime(datetime(2026, 1, 2, tzinfo=UTC).strftime(self.start_format),  # noqa: DTZ007
+                              self.start_format)  # fmt: skip
+        except ValueError as err:
+            raise ValueError(
+                "expected directives of strptime in start_format, found "
+                f"{self.start_format!r}: {err}; e.g. %Y-%m-%d-%H"
+            ) from err
         return self
 
 
@@ -75,6 +93,41 @@ class Privacy(_Strict):
     """What may be kept of a query string; everything else is cut before the first write."""
 
     query_allow: tuple[str, ...] = ()
+
+
+class Ranges(_Strict):
+    """Where the mean and the median of a column lie, in the column's unit; ends included."""
+
+    mean: tuple[float, float] | None = None
+    p50: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("mean", "p50"):
+            found = getattr(self, name)
+            if found is not None and not 0 <= found[0] <= found[1] < float("inf"):
+                raise ValueError(
+                    f"expected {name}: [lowest, highest] of at least 0, found {list(found)}; "
+                    "put the smaller first"
+                )
+        return self
+
+
+class Expected(_Strict):
+    """Declared ranges by canonical column: a change of unit leaves them, and is held."""
+
+    duration_ms: Ranges | None = None
+    ttfb_ms: Ranges | None = None
+    origin_ttfb_ms: Ranges | None = None
+    origin_duration_ms: Ranges | None = None
+    bytes_out_total: Ranges | None = None
+    bytes_out_body: Ranges | None = None
+    bytes_in: Ranges | None = None
+
+    def given(self) -> dict[str, Ranges]:
+        """Return the ranges that are declared, by column."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: ranges for name, ranges in found.items() if ranges is not None}
 
 
 class LandingSpec(_Strict):
@@ -114,6 +167,10 @@ class Source(_Strict):
     sampled_percent: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(100)
     #: declared column order of a log without a header
     fields: tuple[str, ...] = ()
+    #: which fields become which columns, for families that take a map; over the family's own
+    map: FieldMap = FieldMap()
+    #: what stands before the object of a line: nothing, or the header of syslog
+    prefix: Literal["none", "syslog"] | None = None
     #: format string of one's own server: log_format of nginx, LogFormat of Apache, varnishncsa -F
     log_format: str = ""
     #: how a vendor publishes counters, invoices, rosters or capacities; unused by logs
@@ -121,6 +178,8 @@ class Source(_Strict):
     #: host -> customer, exact
     customers: Mapping[str, str] = Field(default_factory=dict)
     privacy: Privacy = Privacy()
+    #: where the values of a delivery lie, as its owner knows them: else it is held
+    expect: Expected = Expected()
     #: what one object may cost
     limits: Limits = Limits()
 
@@ -162,36 +221,64 @@ class Source(_Strict):
 
 
 def load_source(path: Path) -> Source:
-    """Load one source file; raises SourceError with file, field and remedy."""
-    from lake.formats import FAMILIES  # the formats know sources
-
+    """Load one source file; raises SourceError with file, line, field and remedy."""
+    document = read_document(path)
+    if not isinstance(document.value, dict):
+        found = "nothing" if document.value is None else type(document.value).__name__
+        said = f"expected `name: ...` and the other fields, found {found}. {_EXAMPLES}"
+        raise document.errors([Fault((), said)])
     try:
-        source = Source.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except UnicodeDecodeError as err:
-        raise SourceError(f"{path.name}: not UTF-8: {err}. Save the file as UTF-8.") from err
-    except yaml.YAMLError as err:
-        raise SourceError(f"{path.name}: not YAML: {err}. Mend the file.") from err
+        source = Source.model_validate(document.value)
     except ValidationError as err:
-        found = "; ".join(
-            f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in err.errors()
-        )
-        raise SourceError(
-            f"{path.name}: {found}. See lake/sources/ for complete examples."
-        ) from err
-    if source.format not in FAMILIES:
-        raise SourceError(
-            f"{path.name}: format: {source.format!r} is not known. "
-            f"Use one of {', '.join(sorted(FAMILIES))}."
-        )
-    try:
-        FAMILIES[source.format].check(source)
-    except ValueError as err:
-        raise SourceError(f"{path.name}: log_format: {err}") from err
-    try:
-        FAMILIES[source.format].in_container(source.container)
-    except ValueError as err:
-        raise SourceError(f"{path.name}: container: {err}. Use one of those.") from err
+        raise document.errors(faults_of(err, Source)) from err
+    faults = list(_faults_with_its_format(source))
+    if faults:
+        raise document.errors(faults)
     return source
+
+
+def _faults_with_its_format(source: Source) -> Iterator[Fault]:
+    """Give what a source says that its format does not take, or needs and is not given."""
+    from lake.formats import AUTO, FAMILIES  # the formats know sources
+
+    known = [*sorted(FAMILIES), AUTO]
+    family = FAMILIES.get(source.format)
+    if source.format not in known:
+        near = nearest(source.format, known)
+        hint = f"Did you mean `{near}`?" if near else "`weir inspect FILE` tells the format."
+        yield Fault(
+            ("format",),
+            f"expected one of {', '.join(known)}, found {source.format!r}. {hint}",
+        )
+        return
+    maps = family is not None and family.takes_map
+    for name in ("map", "prefix"):
+        if name in source.model_fields_set and not maps:
+            able = ", ".join(n for n, f in sorted(FAMILIES.items()) if f.takes_map)
+            yield Fault(
+                (name,),
+                f"expected it with a format that takes a map ({able}), found format "
+                f"{source.format}. Remove it or change the format.",
+            )
+    if family is not None:
+        yield from _faults_of_shape(source, family)
+        for column in family.missing_in_map(source):
+            yield Fault(
+                ("map",),
+                f"expected {column}, found no rule for it. Name the field of the log: "
+                f"`{column}: {{from: ...}}`.",
+            )
+
+
+def _faults_of_shape(source: Source, family: Family) -> Iterator[Fault]:
+    for name, check in (
+        ("log_format", lambda: family.check(source)),
+        ("container", lambda: family.in_container(source.container)),
+    ):
+        try:
+            check()
+        except ValueError as err:
+            yield Fault((name,), f"{err}. Correct it; see docs/sources/.")
 
 
 def load_sources(folder: Path) -> dict[str, Source]:
@@ -201,9 +288,35 @@ def load_sources(folder: Path) -> dict[str, Source]:
         source = load_source(path)
         if source.name in sources:
             raise SourceError(
-                f"{path.name}: source {source.name!r} is defined twice. Rename one of them."
+                f"{path.name}: name: expected a name of its own, found that source "
+                f"{source.name!r} is defined twice. Rename one of them."
             )
         sources[source.name] = source
     if not sources:
         raise SourceError(f"{folder}: no source files (*.yaml). Point WEIR_SOURCES at a folder.")
     return sources
+
+
+def source_schema() -> dict[str, object]:
+    """Return the JSON schema of a source file, for editors."""
+    schema = Source.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Weir source file",
+    }
+
+
+__all__ = [
+    "ABSOLUTE_RANGE",
+    "Cadence",
+    "LandingSpec",
+    "NameFacts",
+    "Period",
+    "Privacy",
+    "Source",
+    "SourceError",
+    "load_source",
+    "load_sources",
+    "source_schema",
+]

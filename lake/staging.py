@@ -21,6 +21,8 @@ from lake.audit import DeliverySubject
 from lake.columnar import parser_of
 from lake.deliveries import Delivery, HourRows, lateness, with_facts
 from lake.formats import family_of
+from lake.formats.base import Family
+from lake.formats.detection import family_for
 from lake.landing import GoneError, LandedObject, Landing
 from lake.parse import Constants, Parser
 from lake.protection import Protection, has_addresses
@@ -156,11 +158,14 @@ class Stager:
         facts = source.name_facts(found.key)
         with self._landing.open(found) as stream:
             digest = _sha256(stream)
+            family = family_of(source.format)
             blank = self._blank(source, found, digest)
             try:
                 stream.require_intact()
+                family = family_for(source, stream, found.key)
             except RefusedError as err:
                 return Staged(_refused(blank, err), (), (), {})
+            blank = replace(blank, parser_version=family.parser_version)
             twin = known(blank.content_id)
             if twin is not None:
                 return Staged(with_facts(blank, twin), (), (), {}, is_twin=True)
@@ -174,14 +179,10 @@ class Stager:
             )
             writer = HourlyWriter(self._table, blank.delivery_id)
             try:
-                totals = self._parser(source).parse(
+                totals = self._parser(source, family).parse(
                     stream, found.key, found.size_bytes, constants, writer.write
                 )
-                geo = (
-                    self._protection.geo_version
-                    if has_addresses(family_of(source.format).record)
-                    else None
-                )
+                geo = self._protection.geo_version if has_addresses(family.record) else None
                 return _staged(replace(blank, geo_version=geo), totals, writer)
             except RefusedError as err:
                 writer.discard()
@@ -190,13 +191,13 @@ class Stager:
                 writer.discard()
                 raise
 
-    def _parser(self, source: Source) -> Parser:
-        parsers: dict[str, Parser] = self._local.__dict__.setdefault("parsers", {})
-        if source.name not in parsers:
-            family = family_of(source.format)
-            parsers[source.name] = parser_of(source, family, self._protection)
-            self._parsers.append(parsers[source.name])
-        return parsers[source.name]
+    def _parser(self, source: Source, family: Family) -> Parser:
+        parsers: dict[tuple[str, str], Parser] = self._local.__dict__.setdefault("parsers", {})
+        known = source.name, family.name
+        if known not in parsers:
+            parsers[known] = parser_of(source, family, self._protection)
+            self._parsers.append(parsers[known])
+        return parsers[known]
 
     def _blank(self, source: Source, found: LandedObject, digest: str) -> Delivery:
         facts = source.name_facts(found.key)

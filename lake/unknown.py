@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -32,26 +32,32 @@ def plain_name(name: str) -> str:
 
 
 def unknown_keys(lines: Lines, known: Collection[str]) -> set[str]:
-    """Return keys of NDJSON lines that are not known, of the first lines and some spread evenly.
+    """Return keys of NDJSON lines that are not known, of a sample.
 
     Of objects that known paths lead through, their keys, as paths.
-
-    A key that one line in a hundred has is found in a segment with a chance of about a half.
     """
-    count = len(lines)
-    numbers = {*range(1, min(count, _HEAD_LINES) + 1)}
-    if count:
-        numbers.update(np.linspace(1, count, _SPREAD_LINES, dtype=np.int64).tolist())
     found: set[str] = set()
     parents = parents_of(known)
-    for number in sorted(numbers):
-        start, end = lines.span(number)
-        if end - start > _MAX_LINE_BYTES:
-            continue
+    for line in sampled(lines):
         try:
-            record = json.loads(lines.raw(number))
+            record = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             found.update(path for path, _ in leaves(record, parents))
     return undeclared(found, known)
+
+
+def sampled(lines: Lines) -> Iterator[bytes]:
+    """Give the first lines and some spread evenly, but for very long ones.
+
+    What one line in a hundred has is found in a segment with a chance of about a half.
+    """
+    count = len(lines)
+    numbers = {*range(1, min(count, _HEAD_LINES) + 1)}
+    if count:
+        numbers.update(np.linspace(1, count, _SPREAD_LINES, dtype=np.int64).tolist())
+    for number in sorted(numbers):
+        start, end = lines.span(number)
+        if end - start <= _MAX_LINE_BYTES:
+            yield lines.raw(number)

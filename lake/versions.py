@@ -1,4 +1,4 @@
-"""Which hours and months are stale: the version of their inputs against the one published.
+"""Which hours, days and months are stale: the version of their inputs against the one published.
 
 An hour's version is a hash over the loaded deliveries that touch it. Compaction, expiry and
 re-runs do not change it; a late, replaced or replayed delivery does.
@@ -20,7 +20,7 @@ from lake.ledger import Ledger
 from lake.reads import connect, relation_sql
 from lake.records import CDN_REQUESTS, REC_EVENTS, REFRESHES
 
-Family = Literal["delivery", "engagement", "billing"]
+Family = Literal["delivery", "rollup", "engagement", "billing"]
 Partition = tuple[Family, datetime]
 
 #: version of a partition that no loaded delivery touches
@@ -92,6 +92,16 @@ def month_versions(
             for month in _months_of(start, clocks):
                 parts.setdefault(("billing", month), []).append(f"{start} {version}")
     return {key: digest([*texts, contracts]) for key, texts in parts.items()}
+
+
+def day_versions(published: Mapping[Partition, str]) -> dict[Partition, str]:
+    """Return the version of every day: its published hours of delivery."""
+    parts: dict[Partition, list[str]] = {}
+    for (family, start), version in published.items():
+        if family == "delivery":
+            day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            parts.setdefault(("rollup", day), []).append(f"{start} {version}")
+    return {key: digest(texts) for key, texts in parts.items()}
 
 
 def _months_of(hour: datetime, clocks: Sequence[ZoneInfo]) -> set[datetime]:

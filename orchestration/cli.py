@@ -44,9 +44,12 @@ Dir = Annotated[
 
 @app.command()
 def inspect(
-    files: Annotated[list[Path], typer.Argument(help="Log files: plain or gzip.")],
+    files: Annotated[list[Path], typer.Argument(help="Log files: plain, gzip or zstd.")],
     source: Annotated[
         str | None, typer.Option(help="Read them as this source (name of its source file).")
+    ] = None,
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="Read them as this format, as no source.")
     ] = None,
     records: Annotated[int, typer.Option(help="Records to show, per file.")] = 3,
     json: Json = False,
@@ -57,7 +60,7 @@ def inspect(
     """
     from orchestration.commands.inspect import run
 
-    raise typer.Exit(run(files, source, records, as_json=json))
+    raise typer.Exit(run(files, source, records, as_json=json, format_name=format_name))
 
 
 @app.command()
@@ -171,6 +174,48 @@ def sql(
     from orchestration.commands.sql import run
 
     raise typer.Exit(run(query, home, limit, as_csv=csv, as_json=json))
+
+
+@app.command()
+def metric(
+    name: Annotated[str | None, typer.Argument(help="The metric; without one, list all.")] = None,
+    by: Annotated[str, typer.Option(help="Dimensions, e.g. cdn,country.")] = "",
+    grain: Annotated[str, typer.Option(help="5m, hour, day, month or total.")] = "total",
+    where: Annotated[
+        str, typer.Option(help="E.g. \"country = 'DE' and asn in (3320, 3209)\".")
+    ] = "",
+    since: Annotated[str, typer.Option(help="From this instant on (ISO, UTC).")] = "",
+    until: Annotated[str, typer.Option(help="Before this instant.")] = "",
+    against: Annotated[
+        str, typer.Option(help="last-week, or others: the other CDNs in the same groups.")
+    ] = "",
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL only.")] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Ask a metric by its definition: numbers, unit, how fresh, and the SQL."""
+    from orchestration.commands.metric import Asked, run
+
+    style = "json" if json else "csv" if csv else "sql" if sql else "table"
+    asked = None if name is None else Asked(name, by, grain, where, since, until, against)
+    raise typer.Exit(run(asked, home, style))
+
+
+@app.command()
+def rosetta(
+    by_cdn: Annotated[bool, typer.Option("--by-cdn", help="One row per CDN.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print it as a page, with the reasons.")
+    ] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Show each word under our, the vendors' and the standards' definition, from the same rows."""
+    from orchestration.commands.rosetta import run
+
+    style = "json" if json else "markdown" if markdown else "table"
+    raise typer.Exit(run(home, by_cdn=by_cdn and not markdown, style=style))
 
 
 @app.command()
@@ -329,6 +374,51 @@ def up(home: Dir = None) -> None:
     from orchestration.commands.up import run
 
     raise typer.Exit(run(home))
+
+
+source_app = typer.Typer(
+    help="Source files: draft one from sample logs, try one, see what one may say.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(source_app, name="source")
+
+
+@source_app.command("new")
+def source_new(
+    files: Annotated[list[Path], typer.Argument(help="Sample logs: plain, gzip or zstd.")],
+    name: Annotated[str | None, typer.Option(help="Name of the feed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. Default: print the draft.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a draft: what was detected, and as TODO what you have to decide."""
+    from orchestration.commands.source import new
+
+    raise typer.Exit(new(files, name, out, as_json=json))
+
+
+@source_app.command("check")
+def source_check(
+    file: Annotated[Path, typer.Argument(help="Source file.")],
+    samples: Annotated[list[Path] | None, typer.Argument(help="Logs to try it on.")] = None,
+    json: Json = False,
+) -> None:
+    """Validate a source file and try it on sample logs; writes nothing."""
+    from orchestration.commands.source import check
+
+    raise typer.Exit(check(file, samples or [], as_json=json))
+
+
+@source_app.command("schema")
+def source_schema_command(
+    json: Annotated[bool, typer.Option("--json", help="It is JSON anyway.")] = True,  # noqa: ARG001
+) -> None:
+    """Print the JSON schema of source files, for an editor."""
+    from orchestration.commands.source import schema
+
+    raise typer.Exit(schema())
 
 
 keys = typer.Typer(help="Keys that user ids are hashed with, by epoch; values are never shown.")

@@ -56,12 +56,13 @@ def run_ingest(
 
     catalog = open_lake(settings)
     fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in LANDED}
+    sources = feeds(settings)
     return Ingest(
         catalog=catalog,
         landing=open_landing(settings),
-        sources=feeds(settings),
+        sources=sources,
         record=record,
-        audit=delivery_audit(fields, connect=lambda: connect(catalog)),
+        audit=delivery_audit(fields, connect=lambda: connect(catalog), sources=sources),
         protection=settings.protection(),
         now=now,
         progress=progress,
@@ -83,12 +84,13 @@ def run_replay(
 
     catalog = open_lake(settings)
     fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in LANDED}
+    sources = feeds(settings)
     return Replay(
         catalog=catalog,
         landing=open_landing(settings),
-        sources=feeds(settings),
+        sources=sources,
         record=record,
-        audit=delivery_audit(fields),
+        audit=delivery_audit(fields, sources=sources),
         protection=settings.protection(),
         now=now,
         takes_fewer=takes_fewer,

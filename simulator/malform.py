@@ -89,6 +89,13 @@ _JSON = {
         b'"UA":"',
         _earlier_by(_SHIFT_S),
     ),
+    "fastly": _Json(
+        re.compile(rb'("request_id":")([0-9a-f]{16})'),
+        re.compile(rb'("time_start"' + _RFC_3339),
+        re.compile(rb'("status":)("\d+")'),
+        b'"request_user_agent":"',
+        _earlier_year,
+    ),
     "gcp": _Json(
         re.compile(rb'("insertId":")([0-9a-f]{16})'),
         re.compile(rb'("timestamp"' + _RFC_3339),

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 from dbt.adapters.duckdb.plugins import BasePlugin
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
@@ -37,7 +38,15 @@ from pyiceberg.expressions import (
     LessThan,
     Or,
 )
-from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
+from pyiceberg.types import (
+    BooleanType,
+    IcebergType,
+    IntegerType,
+    LongType,
+    NestedField,
+    StringType,
+    TimestamptzType,
+)
 
 from lake.catalog import open_catalog
 from lake.contracts import TABLES, PriceContractError, load_contracts, rows_of
@@ -57,7 +66,20 @@ GOLD_TRAFFIC = (
     NestedField(8, "hit_requests", LongType(), required=True),
     NestedField(9, "hit_bytes", LongType(), required=True),
 )
+#: published marts that days are added from, and the column that says when
+GOLD_OF_DAYS = {
+    "qos_places_hourly": "hour", "qos_5m": "slot_start", "qos_buckets_hourly": "hour",
+}  # fmt: skip
+_CONTRACTS_OF_MARTS = Path(__file__).parents[1] / "models" / "marts" / "metrics" / "_qos.yml"
+_TYPES: dict[str, IcebergType] = {
+    "timestamptz": TimestamptzType(),
+    "varchar": StringType(),
+    "bigint": LongType(),
+    "integer": IntegerType(),
+    "boolean": BooleanType(),
+}
 _HOUR = dt.timedelta(hours=1)
+_DAY = dt.timedelta(days=1)
 #: a filter is judged once per file and range; beyond this the smallest gaps are read as well
 _MAX_RANGES = 40
 
@@ -72,11 +94,12 @@ class BuildPlanError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """Snapshots to read, hours and months (their first instants) to rebuild; none means all."""
+    """Snapshots to read, hours, days and months (first instants) to rebuild; none means all."""
 
     pins: dict[str, int | None] = field(default_factory=dict)
     hours: tuple[dt.datetime, ...] = ()
     months: tuple[dt.datetime, ...] = ()
+    days: tuple[dt.datetime, ...] = ()
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
@@ -117,11 +140,12 @@ def read_plan(name: str) -> Plan:
             },
             tuple(sorted({_hour(text) for text in data.get("hours") or ()})),
             tuple(sorted({_month(text) for text in data.get("months") or ()})),
+            tuple(sorted({_day(text) for text in data.get("days") or ()})),
         )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BuildPlanError(
             f"build plan {name}: {error}; expected a JSON object with pins (table to snapshot id), "
-            "hours (2026-11-16T00:00:00+00:00) and months (2026-11-01), in UTC. Let the "
+            "hours (2026-11-16T00:00:00+00:00), days and months (2026-11-01), in UTC. Let the "
             "orchestration write it, or unset WEIR_BUILD_PLAN."
         ) from error
 
@@ -134,11 +158,16 @@ def _hour(text: str) -> dt.datetime:
     return moment
 
 
-def _month(text: str) -> dt.datetime:
+def _day(text: str) -> dt.datetime:
     day = dt.date.fromisoformat(text)
+    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
+
+
+def _month(text: str) -> dt.datetime:
+    day = _day(text)
     if day.day != 1:
         raise ValueError(f"{text} is no first day of a month")
-    return dt.datetime(day.year, day.month, 1, tzinfo=dt.UTC)
+    return day
 
 
 def check_unlocked(path: Path, config: dict[str, Any]) -> None:
@@ -178,11 +207,16 @@ def show_lake(conn: duckdb.DuckDBPyConnection, catalog: Catalog, plan: Plan) -> 
         _create_view(conn, record.identifier, sql)
     sql = _relation_sql(catalog, plan, "gold.traffic_5m", GOLD_TRAFFIC, None)
     _create_view(conn, "gold.traffic_5m", sql)
+    for name, column in GOLD_OF_DAYS.items():
+        identifier = f"gold.{name}"
+        empty = [] if _exists(catalog, identifier) else contract_fields(name)
+        days = periods_filter(plan.days, _DAY, column)
+        _create_view(conn, identifier, _relation_sql(catalog, plan, identifier, empty, days))
     conn.execute(
         "CREATE OR REPLACE TABLE bronze.build_plan "
         "(period VARCHAR NOT NULL, starts_at TIMESTAMPTZ NOT NULL)"
     )
-    for period, starts in (("hour", plan.hours), ("month", plan.months)):
+    for period, starts in (("hour", plan.hours), ("day", plan.days), ("month", plan.months)):
         conn.execute(
             "INSERT INTO bronze.build_plan SELECT ?, unnest(?::TIMESTAMPTZ[])",
             [period, list(starts)],
@@ -207,6 +241,25 @@ def _relation_sql(
     return relation_sql(table, plan.pins.get(identifier), row_filter)
 
 
+def _exists(catalog: Catalog, identifier: str) -> bool:
+    try:
+        catalog.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return False
+    return True
+
+
+def contract_fields(name: str) -> list[NestedField]:
+    """Return the columns that a published mart will have, from its contract."""
+    text = _CONTRACTS_OF_MARTS.read_text(encoding="utf-8")
+    models = yaml.safe_load(text)["models"]
+    (model,) = (m for m in models if m["name"] == name)
+    return [
+        NestedField(i, c["name"], _TYPES[c["data_type"]], required=True)
+        for i, c in enumerate(model["columns"], 1)
+    ]
+
+
 def _create_view(conn: duckdb.DuckDBPyConnection, identifier: str, sql: str) -> None:
     schema, name = (quote_identifier(part) for part in identifier.split("."))
     conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -215,13 +268,20 @@ def _create_view(conn: duckdb.DuckDBPyConnection, identifier: str, sql: str) -> 
 
 def hours_filter(hours: Sequence[dt.datetime]) -> BooleanExpression | None:
     """Return a filter on event_time that keeps every file of these hours; None for all."""
-    if not hours:
+    return periods_filter(hours, _HOUR, "event_time")
+
+
+def periods_filter(
+    starts: Sequence[dt.datetime], length: dt.timedelta, column: str
+) -> BooleanExpression | None:
+    """Return a filter on a column that keeps every file of these periods; None for all."""
+    if not starts:
         return None
-    ranges = _covering(_ranges(sorted(hours)), _MAX_RANGES)
+    ranges = _covering(_ranges(sorted(starts), length), _MAX_RANGES)
     parts: list[BooleanExpression] = [
         And(
-            GreaterThanOrEqual("event_time", start.isoformat()),
-            LessThan("event_time", end.isoformat()),
+            GreaterThanOrEqual(column, start.isoformat()),
+            LessThan(column, end.isoformat()),
         )
         for start, end in ranges
     ]
@@ -231,14 +291,16 @@ def hours_filter(hours: Sequence[dt.datetime]) -> BooleanExpression | None:
     return combined
 
 
-def _ranges(hours: Sequence[dt.datetime]) -> list[tuple[dt.datetime, dt.datetime]]:
-    """Return half-open ranges, neighbouring hours in one."""
+def _ranges(
+    starts: Sequence[dt.datetime], length: dt.timedelta = _HOUR
+) -> list[tuple[dt.datetime, dt.datetime]]:
+    """Return half-open ranges, neighbouring periods in one."""
     ranges: list[tuple[dt.datetime, dt.datetime]] = []
-    for hour in hours:
-        if ranges and ranges[-1][1] == hour:
-            ranges[-1] = (ranges[-1][0], hour + _HOUR)
+    for start in starts:
+        if ranges and ranges[-1][1] == start:
+            ranges[-1] = (ranges[-1][0], start + length)
         else:
-            ranges.append((hour, hour + _HOUR))
+            ranges.append((start, start + length))
     return ranges
 
 

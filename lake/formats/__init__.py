@@ -11,6 +11,7 @@ from lake.formats.akamai_structured import AkamaiStructured
 from lake.formats.akamai_usage import AkamaiUsage
 from lake.formats.apache import Apache, Varnish
 from lake.formats.assignments import ExperimentAssignments
+from lake.formats.auto import Auto
 from lake.formats.azure import AzureFrontDoor
 from lake.formats.base import Family
 from lake.formats.beacons import PlayerBeacons
@@ -22,14 +23,20 @@ from lake.formats.cloudfront_usage import CloudFrontUsage
 from lake.formats.cloudfront_v2 import CloudFrontV2
 from lake.formats.cmcd_events import CmcdEvents
 from lake.formats.entities import Creators, Items
+from lake.formats.fastly import Fastly
 from lake.formats.fastly_usage import FastlyUsage
 from lake.formats.gcp import GoogleCdn
 from lake.formats.invoices import FocusInvoice, Invoice
+from lake.formats.json_map import JsonMap
 from lake.formats.nginx import Nginx
 from lake.formats.rec_events import RecEvents
 from lake.formats.rosters import Capacity, ProducerRoster
 from lake.formats.squid import Squid, TrafficServer
+from lake.formats.web_json import ApacheJson, NginxJson
 
+#: the format of a source whose files may be of any CDN family: each is looked at
+AUTO = Auto.name
+_AUTO = Auto()
 #: what vendors count themselves; every line of theirs is judged, see lake/formats/tabular.py
 COUNTER_FAMILIES: tuple[Family, ...] = (
     CloudflareUsage(),
@@ -56,13 +63,17 @@ FAMILIES: dict[str, Family] = {
         CloudFrontV2(),
         CloudFrontRealtime(),
         CloudflareLogpush(),
+        Fastly(),
+        JsonMap(),
         AkamaiDataStream2(),
         AkamaiStructured(),
         GoogleCdn(),
         AzureFrontDoor(),
         RecEvents(),
         Nginx(),
+        NginxJson(),
         Apache(),
+        ApacheJson(),
         Varnish(),
         Squid(),
         TrafficServer(),
@@ -74,6 +85,8 @@ FAMILIES: dict[str, Family] = {
 
 def family_of(name: str) -> Family:
     """Return the family of that name; raises KeyError with the known names."""
+    if name == AUTO:
+        return _AUTO
     try:
         return FAMILIES[name]
     except KeyError:

@@ -22,7 +22,8 @@ from lake import canonical as sql
 from lake.formats import accesssql as access
 from lake.formats import templatesql, tsv
 from lake.formats.accesssql import NUMBERS, STAMPS, Fields
-from lake.formats.base import Family, Judgement, Layout
+from lake.formats.base import Family, Judgement, Layout, Look
+from lake.formats.heads import server_of
 from lake.formats.logformat import LogFormatError
 from lake.formats.template import (
     BACKSLASH_MARK,
@@ -46,6 +47,12 @@ class AccessLog(Family):
     record = CDN_REQUESTS
     #: formats that are recognised where the source declares none
     well_known: tuple[str, ...]
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the first line of a well-known format."""
+        is_ours = server_of(head) == self.name
+        return Look(0.7, f"an access log as {self.name} writes it") if is_ours else None
+
     #: no bytes of the body are logged as a hyphen
     hyphen_is_zero = False
 

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping
 
 from lake import canonical as sql
 from lake.formats import ndjson, tsv
-from lake.formats.base import Family, Judgement, Layout
+from lake.formats.base import Family, Judgement, Layout, Look
+from lake.formats.heads import keys_look
 from lake.inflate import Lines
 from lake.records import CDN_REQUESTS
 from lake.source import Source
@@ -97,6 +98,10 @@ class AkamaiDataStream2(Family):
     version = 1
     record = CDN_REQUESTS
     cdn = "akamai"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the vendor's own keys."""
+        return keys_look(head, ("reqTimeSec", "statusCode"), 2)
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
         """Return all fields as text: any may be missing, and every value is text anyway."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lake.formats import tsv
 from lake.formats.akamai import FIELDS, LEFT_OUT, NUMBERS, REQUIRED, AkamaiDataStream2
-from lake.formats.base import Judgement, Layout, Row
+from lake.formats.base import Judgement, Layout, Look, Row
 from lake.inflate import Lines
 from lake.refused import RefusedError
 from lake.source import Source
@@ -39,6 +39,10 @@ class AkamaiStructured(AkamaiDataStream2):
     """DataStream 2 as columns in a declared order."""
 
     name = "akamai_ds2_structured"
+
+    def looks_like(self, head: bytes) -> Look | None:  # noqa: ARG002
+        """Return None: nothing in such a line says what its columns are."""
+        return None
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
         """Return the declared order; raises RefusedError where there is none."""

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping
 
 from lake import canonical as sql
 from lake.formats import ndjson
-from lake.formats.base import Family, Judgement, Layout, Reject, Row
+from lake.formats.base import Family, Judgement, Layout, Look, Reject, Row
+from lake.formats.heads import first_lines, keys_look
 from lake.inflate import Lines
 from lake.records import CDN_REQUESTS
 from lake.source import Source
@@ -103,6 +104,11 @@ class AzureFrontDoor(Family):
     version = 1
     record = CDN_REQUESTS
     cdn = "azure"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for an entry whose properties are those of a request."""
+        is_access = any(b'"httpStatusCode"' in line for line in first_lines(head))
+        return keys_look(head, ("time", "properties"), 2) if is_access else None
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
         """Tell numbers and flags that every line has from those that may be missing."""

@@ -46,6 +46,17 @@ Judgement = Row | Reject | Skip
 
 
 @dataclass(frozen=True)
+class Look:
+    """How much a file looks like a format: 1 is its header, 0.5 what others may write too.
+
+    reason: what was seen, in words and names of the format; never text of the log.
+    """
+
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Layout:
     """How one file is laid out: its raw columns in order, and what else its header says.
 
@@ -117,8 +128,25 @@ class Family(ABC):
     cdn: str | None = None
     #: column of the raw row that holds a user id to be HMAC-ed into user_key
     user_column: str | None = None
+    #: equal lines without a request id are several requests: lake.repeats numbers their keys
+    counts_repeats: bool = False
     #: what its records may come in, by the source's `container`; the first where it says nothing
     containers: tuple[str, ...] = ("lines",)
+    #: a source of this format may give a field map
+    takes_map: bool = False
+    #: regular expression of the names that the vendor gives its files; a hint for detection
+    file_names: str | None = None
+
+    def missing_in_map(self, source: Source) -> Sequence[str]:  # noqa: ARG002
+        """Return the columns that the format cannot do without and no rule gives."""
+        return ()
+
+    def looks_like(self, head: bytes) -> Look | None:  # noqa: ARG002
+        """Return why the beginning of a file (unpacked) looks like this format; None: it does not.
+
+        A pure function; cheap, as every family is asked. See lake/formats/detection.py.
+        """
+        return None
 
     @property
     def parser_version(self) -> str:
@@ -180,6 +208,10 @@ class Family(ABC):
         For names that stand in lines; those of a header are in the layout.
         """
         return ()
+
+    def unknown_in(self, lines: Lines, layout: Layout) -> Iterable[str]:  # noqa: ARG002
+        """Do the same where what is known depends on the layout."""
+        return self.unknown_fields(lines)
 
     @abstractmethod
     def judge(self, line: bytes, layout: Layout) -> Judgement:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 
 from lake import canonical as sql
 from lake.formats import ndjson
-from lake.formats.base import Family, Judgement, Layout
+from lake.formats.base import Family, Judgement, Layout, Look
+from lake.formats.heads import keys_look
 from lake.inflate import Lines
 from lake.records import CDN_REQUESTS
 from lake.source import Source
@@ -109,6 +110,11 @@ class CloudflareLogpush(Family):
     version = 3
     record = CDN_REQUESTS
     cdn = "cloudflare"
+    file_names = r"\d{8}T\d{6}Z_\d{8}T\d{6}Z_[0-9a-z]+\.log(\.gz)?$"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the vendor's own keys."""
+        return keys_look(head, ("EdgeStartTimestamp", "EdgeResponseStatus"), 2)
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
         """Tell numbers that every line has from those that may be missing."""

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from lake.formats import cloudfront_fields as fields
 from lake.formats import tsv
-from lake.formats.base import Family, Judgement, Layout, Row
+from lake.formats.base import Family, Judgement, Layout, Look, Row
+from lake.formats.heads import first_lines
 from lake.inflate import Lines
 from lake.records import CDN_REQUESTS
 from lake.refused import RefusedError
@@ -34,6 +35,16 @@ class CloudFrontV1(Family):
     version = 3
     record = CDN_REQUESTS
     cdn = "cloudfront"
+    file_names = r"(^|/)[A-Z0-9]{6,20}\.\d{4}-\d{2}-\d{2}-\d{2}\.[0-9a-f]{8}\.gz$"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the header; its fields tell whose W3C log it is."""
+        for line in first_lines(head):
+            if line.startswith(b"#Fields:"):
+                names = {f.decode("utf-8", "replace") for f in line.split()[1:]}
+                is_ours = len(names & {*fields.TYPES, *fields.TEXT}) > 2
+                return Look(1.0, "a #Fields line of CloudFront") if is_ours else None
+        return None
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
         """Read `#Fields`; without a header take the source's declared order."""

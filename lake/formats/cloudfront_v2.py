@@ -13,7 +13,8 @@ from functools import cached_property
 
 from lake.formats import cloudfront_fields as fields
 from lake.formats import ndjson, tsv
-from lake.formats.base import Layout, Reject, Row
+from lake.formats.base import Layout, Look, Reject, Row
+from lake.formats.heads import keys_look
 from lake.formats.record_family import RecordFamily
 from lake.records import CDN_REQUESTS
 from lake.source import Source
@@ -30,6 +31,11 @@ class CloudFrontV2(RecordFamily):
     """Standard log v2."""
 
     name = "cloudfront_v2"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the names of version 1 as keys of JSON."""
+        return keys_look(head, ("x-edge-location", "sc-status"), 2)
+
     version = 1
     record = CDN_REQUESTS
     cdn = "cloudfront"

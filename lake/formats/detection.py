@@ -1,87 +1,103 @@
-"""Telling a file's format by its first lines, where no source declares it."""
+"""Telling a file's format by its first lines and its name, where no source declares it.
+
+Belongs here: asking every family and choosing. Does not: what a family looks like, which is its
+own `looks_like`. Pure but for the registry: the same head and name give the same answer.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
-from lake.formats.akamai import AkamaiDataStream2
-from lake.formats.apache import Apache, Varnish
-from lake.formats.azure import AzureFrontDoor
-from lake.formats.cloudflare import CloudflareLogpush
-from lake.formats.cloudfront import CloudFrontV1
-from lake.formats.cloudfront_v2 import CloudFrontV2
-from lake.formats.gcp import GoogleCdn
-from lake.formats.nginx import Nginx
-from lake.formats.rec_events import RecEvents
-from lake.formats.squid import Squid
+from lake.formats import AUTO, FAMILIES, family_of
+from lake.formats.base import Family, Look
 from lake.parquet_rows import column_names
+from lake.refused import RefusedError
+from lake.source import Source
 from lake.unpacked import first_bytes
 
-_HEAD_BYTES = 1 << 18
-_HEAD_LINES = 50
-_TELLING_KEYS = {
-    CloudflareLogpush.name: (b"EdgeStartTimestamp", b"EdgeResponseStatus"),
-    CloudFrontV2.name: (b"x-edge-location", b"sc-status"),
-    AkamaiDataStream2.name: (b"reqTimeSec", b"statusCode"),
-    GoogleCdn.name: (b"httpRequest", b"requestUrl", b"timestamp"),
-    AzureFrontDoor.name: (b"time", b"properties", b"requestUri", b"httpStatusCode"),
-    RecEvents.name: (b"event_id", b"event_type", b"event_ts_ms"),
-}
-_COMBINED = re.compile(
-    rb"\S+ (?:\S+ ){1,2}.{1,64}? ?\[\d\d/[A-Z][a-z][a-z]/\d{4}(?::\d\d){3} [+-]\d{4}\] \""
-    rb"(?P<absolute>[A-Z]+ https?://)?"
-)
-_SQUID = re.compile(rb"\d{9,10}\.\d{3} +\d+ \S+ [A-Z_]+/\d{3} \d+ ")
-_NAMED_SERVER = re.compile(rb"[A-Za-z0-9.-]+:\d{1,5} \S+ \S+ ")
+HEAD_BYTES = 1 << 18
+#: what a fitting name adds; by itself it is too little to go by
+_NAME_SCORE = 0.2
+_LEAST = 0.4
+#: two families this close look the same
+_MARGIN = 0.05
+#: family -> columns of Parquet that are nobody else's
 _TELLING_COLUMNS = {
-    CloudFrontV2.name: ("x_edge_location", "sc_status"),
-    RecEvents.name: ("event_id", "event_type", "event_ts_ms"),
+    "cloudfront_v2": ("x_edge_location", "sc_status"),
+    "rec_events": ("event_id", "event_type", "event_ts_ms"),
 }
 
 
-def detect_parquet(stream: BinaryIO) -> str | None:
-    """Return the family whose telling keys a Parquet object has as columns, None when none has.
+@dataclass(frozen=True)
+class Detection:
+    """What a file looks like: the one family, or none, and each family's reason by its name."""
 
-    Raises RefusedError for an object that cannot be opened.
-    """
+    family: str | None
+    looks: Mapping[str, Look]
+
+    @property
+    def detail(self) -> str:
+        """Return what was expected, what was found, and the remedy."""
+        if self.family is not None:
+            return f"{self.family}: {self.looks[self.family].reason}"
+        found = "; ".join(f"{name}: {look.reason}" for name, look in self.looks.items())
+        return (
+            f"expected one of {', '.join(sorted(FAMILIES))}, found "
+            f"{f'more than one may be ({found})' if found else 'none of them'} in its first "
+            "lines and its name. Say which with --source or --format, declare format: in the "
+            "source file, or describe the log by a map: `weir source new FILE`."
+        )
+
+
+def detect_head(head: bytes, name: str) -> Detection:
+    """Return what the beginning of a file (unpacked) and its name look like."""
+    looks: dict[str, Look] = {}
+    for family in FAMILIES.values():
+        look = family.looks_like(head)
+        if family.file_names is not None and re.search(family.file_names, name):
+            reason = f"{look.reason}; " if look else ""
+            score = _NAME_SCORE + (look.score if look else 0)
+            look = Look(score, f"{reason}a name as this vendor gives it")
+        if look is not None:
+            looks[family.name] = look
+    ordered = dict(sorted(looks.items(), key=lambda item: -item[1].score))
+    scores = [look.score for look in ordered.values()]
+    is_clear = bool(scores) and scores[0] >= _LEAST
+    if len(scores) > 1 and scores[0] - scores[1] < _MARGIN:
+        is_clear = False
+    return Detection(next(iter(ordered)) if is_clear else None, ordered)
+
+
+def detect(stream: BinaryIO, name: str) -> Detection:
+    """Return what a file looks like; raises RefusedError for one that cannot be read at all."""
+    return detect_head(first_bytes(stream, name, HEAD_BYTES), name)
+
+
+def detect_parquet(stream: BinaryIO) -> Detection:
+    """Return what the columns of a Parquet object look like; raises RefusedError as detect."""
     columns = set(column_names(stream))
     for family, keys in _TELLING_COLUMNS.items():
         if columns.issuperset(keys):
-            return family
-    return None
+            return Detection(family, {family: Look(0.9, f"columns {', '.join(keys)}")})
+    return Detection(None, {})
 
 
-def detect(stream: BinaryIO, name: str) -> str | None:
-    """Return the family that the first lines look like, None when none does.
-
-    Raises RefusedError for an object that cannot be read at all.
-    """
-    head = first_bytes(stream, name, _HEAD_BYTES)
-    for line in head.split(b"\n")[:_HEAD_LINES]:
-        if line.startswith((b"#Version:", b"#Fields:")):
-            return CloudFrontV1.name
-        for family, keys in _TELLING_KEYS.items():
-            if all(b'"' + key + b'"' in line for key in keys):
-                return family
-        if access := _access_log(line):
-            return access
-    return None
-
-
-def _access_log(line: bytes) -> str | None:
-    """Return the server whose access log a line looks like.
-
-    Combined is the same in nginx and Apache. What only Apache writes (a quote behind a backslash,
-    the server's name in front) tells it; the rest is taken for nginx. With whole seconds and no
-    duration the instant is the same: the one calls it the end, the other the start.
-    """
-    if _SQUID.match(line):
-        return Squid.name
-    found = _COMBINED.match(line)
-    if found is None:
-        return None
-    if found["absolute"]:
-        return Varnish.name
-    is_apache = b'\\"' in line or _NAMED_SERVER.match(line)
-    return Apache.name if is_apache else Nginx.name
+def family_for(source: Source, stream: BinaryIO, name: str) -> Family:
+    """Return the family that reads a file of a source; raises RefusedError where none is clear."""
+    if source.format != AUTO:
+        return family_of(source.format)
+    found = detect(stream, name)
+    if found.family is None:
+        raise RefusedError("unknown_format", found.detail)
+    family = family_of(found.family)
+    expected = family_of(AUTO).record
+    if family.record.identifier != expected.identifier:
+        raise RefusedError(
+            "unknown_format",
+            f"expected a log for {expected.identifier}, found {family.name}. "
+            f"Declare format: {family.name} in a source of its own.",
+        )
+    return family

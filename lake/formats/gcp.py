@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 
 from lake import canonical as sql
 from lake.formats import ndjson
-from lake.formats.base import Family, Judgement, Layout
+from lake.formats.base import Family, Judgement, Layout, Look
+from lake.formats.heads import keys_look
 from lake.inflate import Lines
 from lake.records import CDN_REQUESTS
 from lake.source import Source
@@ -137,6 +138,10 @@ class GoogleCdn(Family):
     version = 1
     record = CDN_REQUESTS
     cdn = "gcp"
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for a LogEntry of a request."""
+        return keys_look(head, ("httpRequest", "timestamp"), 2)
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
         """Tell numbers and flags that every line has from those that may be missing."""

@@ -158,6 +158,11 @@ def record_in(line: bytes) -> dict[str, object] | Reject | Skip:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         return Reject("bad_utf8")
+    return object_of(text)
+
+
+def object_of(text: str) -> dict[str, object] | Reject:
+    """Return the object that a text is, the first of equal keys, or why it is none."""
     try:
         found = json.loads(text, parse_int=_integer, object_pairs_hook=_first_of_equal_keys)
     except (ValueError, RecursionError):

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lake import canonical as sql
-from lake.formats.base import Layout, Reject, Row
+from lake.formats.base import Layout, Look, Reject, Row
+from lake.formats.heads import keys_look
 from lake.formats.record_family import RecordFamily
 from lake.records import REC_EVENTS
 from lake.source import Source
@@ -60,6 +61,10 @@ class RecEvents(RecordFamily):
     user_column = "user_id"
     fields = FIELDS
     required = _REQUIRED
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the keys that every event has."""
+        return keys_look(head, ("event_id", "event_type", "event_ts_ms"), 3)
 
     def judge_record(self, found: Mapping[str, object], layout: Layout) -> Row | Reject:
         """Judge an event; a type nobody declared is rejected, not counted somewhere."""

@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from lake.columnar import parser_of
-from lake.formats import FAMILIES, family_of
-from lake.formats.detection import detect, detect_parquet
+from lake.formats import FAMILIES
+from lake.formats.detection import detect, detect_parquet, family_for
 from lake.inflate import Buffer, chunks
 from lake.parquet_rows import is_parquet
 from lake.parse import Constants
@@ -46,7 +46,14 @@ class _Seen:
     rows: Mapping[int, bytes]
 
 
-def run(files: Sequence[Path], source_name: str | None, records: int, *, as_json: bool) -> int:
+def run(
+    files: Sequence[Path],
+    source_name: str | None,
+    records: int,
+    *,
+    as_json: bool,
+    format_name: str | None = None,
+) -> int:
     """Inspect files one by one; 1 when a file was refused, 2 when it could not be looked at."""
     try:
         sources = load_sources(load_settings().sources)
@@ -58,10 +65,19 @@ def run(files: Sequence[Path], source_name: str | None, records: int, *, as_json
             f"weir inspect: no source {source_name!r}; expected one of {', '.join(sources)}"
         )
         return 2
+    if format_name is not None and format_name not in FAMILIES:
+        console(stderr=True).print(
+            f"weir inspect: no format {format_name!r}; expected one of {', '.join(FAMILIES)}"
+        )
+        return 2
     worst = 0
     for path in files:
         try:
-            source = _source_of(path, sources, source_name)
+            source = (
+                draft_source(format_name)
+                if format_name is not None
+                else _source_of(path, sources, source_name)
+            )
             seen = _inspect(path, source, None if as_json else records, as_json=as_json)
         except RefusedError as err:
             worst = max(worst, 1)
@@ -84,25 +100,27 @@ def _source_of(path: Path, sources: Mapping[str, Source], named: str | None) -> 
             return source
     with path.open("rb") as stream:
         container = "parquet" if is_parquet(stream) else None
-        name = detect_parquet(stream) if container else detect(stream, path.name)
-    if name is None:
-        raise RefusedError(
-            "unknown_format",
-            f"expected one of {', '.join(sorted(FAMILIES))}, found none of them in its first "
-            "lines. Say which source it is with --source.",
-        )
-    fitting = [s for s in sources.values() if (s.format, s.container) == (name, container)]
-    if fitting:
-        return fitting[0]
-    return Source(
-        name="inspected", description="", owner="", format=name, container=container,
-        landing={"prefix": ""},  # type: ignore[arg-type]
+        found = detect_parquet(stream) if container else detect(stream, path.name)
+    if found.family is None:
+        raise RefusedError("unknown_format", found.detail)
+    fitting = [s for s in sources.values() if (s.format, s.container) == (found.family, container)]
+    return fitting[0] if fitting else draft_source(found.family, container)
+
+
+def draft_source(format_name: str, container: str | None = None) -> Source:
+    """Return a source that says nothing but its format."""
+    return Source.model_validate(
+        {"name": "inspected", "description": "", "owner": "", "format": format_name,
+         "container": container, "landing": {"prefix": ""}}
     )  # fmt: skip
 
 
 def _inspect(path: Path, source: Source, keep: int | None, *, as_json: bool) -> _Seen:
-    open_source = source.model_copy(update={"privacy": Privacy(query_allow=("*",))})
-    parser = parser_of(open_source, family_of(source.format), protection=None)
+    with path.open("rb") as stream:
+        family = family_for(source, stream, path.name)
+    changes = {"privacy": Privacy(query_allow=("*",)), "format": family.name}
+    source = source.model_copy(update=changes)
+    parser = parser_of(source, family, protection=None)
     facts = source.name_facts(str(path))
     records: list[dict[str, Any]] = []
 

@@ -21,6 +21,8 @@ from lake.catalog import open_catalog, table_of
 from lake.records import LANDED
 from lake.settings import load_settings
 
+from .qos_build import good_rows
+
 HOUR = datetime(2026, 11, 16, 10, tzinfo=UTC)
 MONTH = date(2026, 11, 1)
 Rows = list[dict[str, Any]]
@@ -319,10 +321,13 @@ def good_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("build") / "build.duckdb"
     hours = ", ".join(f"timestamptz '{HOUR + timedelta(hours=n)}'" for n in (0, 1))
     months = "date '2026-10-01', date '2026-11-01'"
+    days = "timestamptz '2026-11-15 00:00:00+00', timestamptz '2026-11-16 00:00:00+00'"
     with duckdb.connect(str(path)) as connection:
         connection.execute(_SCHEMA)
         connection.execute(_HOURS.format(hours=hours))
         connection.execute(_MONTHS.format(months=months))
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(good_rows(hours, days))
     return path
 
 

@@ -11,12 +11,16 @@ import duckdb
 import pytest
 
 from expectations.rules import MARTS_FILE, load_rules
-from expectations.runner import audit_hours, audit_months
+from expectations.runner import audit_days, audit_hours, audit_months
 from lake.audit import AuditReport, BrokenAuditError
+
+from .qos_build import defects
 
 BuildWith = Callable[[str], Path]
 HOUR = datetime(2026, 11, 16, 10, tzinfo=UTC)
 BAD_HOUR, EMPTY_HOUR = HOUR + timedelta(hours=1), HOUR + timedelta(hours=2)
+DAYS = [date(2026, 11, 15), date(2026, 11, 16), date(2026, 11, 17)]
+_DAY = "timestamptz '2026-11-16 00:00:00+00'"
 MONTHS = [date(2026, 10, 1), date(2026, 11, 1), date(2026, 12, 1)]
 _AT = "timestamptz '2026-11-16 11:00:00+00'"
 
@@ -88,6 +92,7 @@ DEFECTS = {
     "bills/usage_is_billed": _set("usage_monthly", "cdn = 'cloudflare'"),
     "bills/bill_keys_are_unique": _again("bills"),
     "bills/bill_amounts_are_not_negative": _set("bills", "amount = -150"),
+    **defects(_AT, _DAY),
     "bill_allocations/allocation_keys_are_unique": _again("bill_allocations"),
     "bill_allocations/parts_add_up_to_the_bill": _set("bill_allocations", "amount = 75.01"),
     "bill_allocations/every_bill_is_allocated": (
@@ -104,6 +109,8 @@ CASES = [
 def _judged(build: Path, profile: str) -> AuditReport:
     if profile == "months.billing":
         return audit_months(build, MONTHS)
+    if profile == "days.rollup":
+        return audit_days(build, DAYS)
     hours = [HOUR, BAD_HOUR, EMPTY_HOUR]
     family: Literal["delivery", "engagement"] = (
         "delivery" if profile == "hours.delivery" else "engagement"
@@ -123,13 +130,17 @@ def test_no_defect_is_planted_for_a_rule_that_is_gone() -> None:
 def test_rule_fails_on_its_defect_and_spares_the_other_partitions(
     profile: str, rule: str, build_with: BuildWith
 ) -> None:
-    bad = "2026-11-01" if profile == "months.billing" else BAD_HOUR.isoformat()
+    bad = {"months.billing": "2026-11-01", "days.rollup": "2026-11-16"}.get(
+        profile, BAD_HOUR.isoformat()
+    )
     failed = _failed(_judged(build_with(DEFECTS[rule]), profile))
     assert (bad, rule) in failed
     assert {subject for subject, _ in failed} == {bad}
 
 
-@pytest.mark.parametrize("profile", ["hours.delivery", "hours.engagement", "months.billing"])
+@pytest.mark.parametrize(
+    "profile", ["hours.delivery", "days.rollup", "hours.engagement", "months.billing"]
+)
 def test_good_and_empty_partitions_pass_every_rule(good_build: Path, profile: str) -> None:
     report = _judged(good_build, profile)
     assert _failed(report) == set()
@@ -228,6 +239,11 @@ def test_what_is_no_hour_or_no_month_is_a_broken_audit(good_build: Path) -> None
         audit_hours(good_build, "delivery", [HOUR.replace(tzinfo=None)])
     with pytest.raises(BrokenAuditError, match="is no month"):
         audit_months(good_build, [date(2026, 11, 2)])
+
+
+def test_an_instant_is_no_day(good_build: Path) -> None:
+    with pytest.raises(BrokenAuditError, match="is an instant"):
+        audit_days(good_build, [HOUR])
 
 
 def test_the_build_file_is_closed_after_an_audit(build_with: BuildWith) -> None:

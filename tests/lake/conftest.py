@@ -248,6 +248,30 @@ def without(values: Mapping[str, Any], path: str) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k != key}
 
 
+#: the map of a vendor nobody knows: kilobytes, minutes, a zone of its own, an end for a stamp
+ODD_MAP: dict[str, Any] = {
+    "event_time": {
+        "from": "when.done",
+        "format": "%d.%m.%Y %H:%M:%S",
+        "zone": "Asia/Tehran",
+        "stamp": "end",
+    },
+    "duration_ms": {"from": "took.all", "unit": "min"},
+    "ttfb_ms": {"from": 'took."first.byte"', "unit": "min"},
+    "status": "code",
+    "bytes_out_total": {"sum": ["kilobytes.head", "kilobytes.body"], "unit": "kB"},
+    "bytes_out_body": {"from": "kilobytes.body", "unit": "kB"},
+    "client_ip": "who.addr",
+    "user_agent": "who.agent",
+    "url": "what",
+    "request_id": "id",
+    "cache_status": {"from": "cache", "values": {"warm": "HIT", "cold": "MISS"}},
+    "is_viewer": {"from": "relay", "values": {"no": True, "yes": False}},
+    "method": {"const": "GET"},
+    "extra": ["note"],
+}
+
+
 def source_of(family: str, **changes: Any) -> Source:
     given: dict[str, Any] = {
         "name": "feed",
@@ -259,6 +283,7 @@ def source_of(family: str, **changes: Any) -> Source:
         "privacy": Privacy(query_allow=("v", "quality")),
         "log_format": ACCESS.get(family, {}).get("format", ""),
         "fields": tuple(RT_BASE) if family == "cloudfront_realtime" else (),
+        **({"map": ODD_MAP} if family == "json_map" else {}),
     }
     if family == "akamai_ds2_structured":  # the only one whose file never says its columns
         given["fields"] = tuple(BASES[family].values)

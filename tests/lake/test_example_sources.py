@@ -91,7 +91,7 @@ def test_a_format_string_that_cannot_be_read_is_named_with_its_remedy(what, tmp_
     )
     with pytest.raises(SourceError) as found:
         load_source(path)
-    for part in ("broken.yaml: log_format: ", remedy):
+    for part in ("broken.yaml:", "log_format: ", remedy):
         assert part in str(found.value)
 
 

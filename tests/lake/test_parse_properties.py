@@ -23,7 +23,7 @@ from lake.source import ABSOLUTE_RANGE
 #: those that another one shares all of its reading with run with the slow tests
 ALIKE = (
     "nginx", "varnishncsa", "ats_squid", "akamai_ds2_structured", "azure_front_door",
-    "experiment_assignments", "items", "creators",
+    "experiment_assignments", "items", "creators", "nginx_json", "apache_json",
 )  # fmt: skip
 FAMILIES = tuple(
     pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name

@@ -42,6 +42,35 @@ def test_a_cloudflare_line_is_read(parse):
     assert (row["client_ip"], row["origin_ip"]) == ("198.18.140.0", None)
 
 
+@pytest.mark.parametrize("name", ["basic.log", "basic.log.zst"])
+def test_a_fastly_log_is_read_behind_the_header_of_syslog(name, parse):
+    data = (DATA / "fastly" / name).read_bytes()
+    found = parse("fastly", data, name=name)
+    assert (found.totals.lines, found.totals.accepted, found.totals.rejected) == (23, 23, 0)
+    assert found.totals.unknown_fields == set()
+    row = found.rows[0]
+    assert row["event_time"].isoformat() == "2024-01-16T23:53:20.460557+00:00"
+    assert (row["host"], row["scheme"]) == ("static.crates.io", "https")
+    assert (row["path"], row["bytes_out_body"]) == ("/crates/strsim/strsim-0.10.0.crate", 11355)
+    assert (row["status"], row["method"], row["client_ip"]) == (200, "GET", "1.2.3.0")
+    third = found.rows[2]["path_raw"], found.rows[2]["path"]
+    assert [p.rpartition("-0.5.2")[2] for p in third] == [
+        "%2B5.3.0-patched.crate", "+5.3.0-patched.crate",
+    ]  # fmt: skip
+
+
+def test_a_fastly_log_with_nested_objects_is_read(parse):
+    data = (DATA / "fastly/full-info.log").read_bytes()
+    found = parse("fastly", data)
+    found.check_accounts(data)
+    assert (found.totals.accepted, found.totals.rejected) == (20, 0)
+    assert found.totals.unknown_fields == set()
+    row = found.rows[0]
+    assert (row["pop"], row["http_version"], row["referer"]) == ("CHI", "HTTP/2", None)
+    assert (row["tls_version"], row["content_type"]) == ("TLSv1.3", "application/gzip")
+    assert row["user_agent"].startswith("cargo/1.92.0-nightly")
+
+
 def test_an_akamai_stream_is_read_with_its_duplicates_and_aborts(parse):
     data = (DATA / "akamai/akamai_ds2_video.shared.ndjson").read_bytes()
     found = parse("akamai_ds2", data)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 
 from lake.formats import family_of
 from lake.settings import PACKAGED_SOURCES
-from lake.source import ABSOLUTE_RANGE, SourceError, load_source, load_sources
+from lake.source import (
+    ABSOLUTE_RANGE,
+    Source,
+    SourceError,
+    load_source,
+    load_sources,
+    source_schema,
+)
 
 GOOD = """
 name: feed
@@ -17,45 +27,35 @@ owner: team:tests
 format: rec_events
 landing: {prefix: in/}
 """
-PERIOD = "period: {pattern: '%s', start_format: '%%Y', length: 1h}"
-BROKEN = {
-    "not yaml": ("name: [", "not YAML", "Mend the file"),
-    "a list": ("- name", "file:", "lake/sources/"),
-    "empty": ("", "file:", "lake/sources/"),
-    "no owner": (GOOD.replace("owner: team:tests\n", ""), "owner: Field required", "lake/sources/"),
-    "no landing": (GOOD.replace("landing: {prefix: in/}", ""), "landing: Field", "lake/sources/"),
-    "no prefix": (GOOD.replace("prefix: in/", "suffix: .gz"), "landing.prefix", "lake/sources/"),
-    "unknown field": (GOOD + "colour: red\n", "colour: Extra inputs", "lake/sources/"),
-    "bad name": (GOOD.replace("name: feed", "name: My Feed"), "name: String should", "lake/"),
-    "bad duration": (GOOD + "cadence: {every: hourly, within: 1h}", "cadence.every:", "1h or 2d"),
-    "negative duration": (GOOD + "cadence: {every: 1h, within: -1h}", "cadence.within:", "30s"),
-    "no start": (GOOD + PERIOD % "x", "period: Value error", "(?P<start>...)"),
-    "no length": (
-        GOOD + "period: {pattern: '(?P<start>x)', start_format: '%Y'}",
-        "period: Value error",
-        "needs a length",
-    ),
-    "bad pattern": (GOOD + PERIOD % "(?P<start>[", "period: ", "lake/sources/"),
-    "bad allow-list": (GOOD + "privacy: {query_allow: v}", "privacy.query_allow", "lake/sources/"),
-    "unknown format": (GOOD.replace("rec_events", "gopher"), "format: ", "rec_events"),
-}
+BROKEN = yaml.safe_load((Path(__file__).parent / "broken_sources.yaml").read_text())
 
 
-@pytest.mark.parametrize("what", BROKEN)
-def test_an_error_names_file_field_and_remedy(what, tmp_path):
-    text, field, remedy = BROKEN[what]
-    path = tmp_path / "broken.yaml"
-    path.write_text(text)
+@pytest.mark.parametrize("case", BROKEN, ids=[case["what"] for case in BROKEN])
+def test_an_error_names_file_line_field_and_remedy(case, tmp_path):
+    path = tmp_path / "feed.yaml"
+    path.write_text(case["text"])
     with pytest.raises(SourceError) as found:
         load_sources(tmp_path)
-    for part in ("broken.yaml", field, remedy):
-        assert part in str(found.value)
+    said = case["says"].removesuffix("\n")
+    assert re.fullmatch(".+".join(map(re.escape, said.split("..."))), str(found.value)), found.value
+
+
+def test_every_place_of_a_broken_file_is_a_line_of_it():
+    assert len(BROKEN) >= 25
+    for case in BROKEN:
+        for said in case["says"].strip().splitlines():
+            name, line, field, rest = said.split(":", 3)
+            assert name == "feed.yaml"
+            assert 1 <= int(line) <= case["text"].count("\n") + 1
+            assert field.strip()
+            assert "expected" in rest
+            assert "found" in rest
 
 
 def test_a_name_that_is_given_twice_is_refused(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(GOOD)
-    with pytest.raises(SourceError, match=r"b\.yaml: source 'feed' is defined twice\. Rename"):
+    with pytest.raises(SourceError, match=r"b\.yaml: name: .*'feed' is defined twice\. Rename"):
         load_sources(tmp_path)
 
 
@@ -67,8 +67,29 @@ def test_a_folder_without_source_files_is_refused(tmp_path):
 def test_a_source_file_in_another_encoding_is_refused(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_bytes(GOOD.encode() + b"# caf\xe9\n")
-    with pytest.raises(SourceError, match=r"broken\.yaml: .*UTF-8"):
+    with pytest.raises(SourceError, match=r"yaml:7: file: expected UTF-8, found the byte 0xe9"):
         load_source(path)
+
+
+def test_a_log_is_no_source_file(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(b"a" * 300_000)
+    with pytest.raises(SourceError, match=r"broken\.yaml:1: .*at most 262144 bytes"):
+        load_source(path)
+
+
+def test_a_file_that_is_not_there_is_said_plainly(tmp_path):
+    with pytest.raises(SourceError, match=r"gone\.yaml: .*No such file.*Check the name"):
+        load_source(tmp_path / "gone.yaml")
+
+
+def test_the_schema_knows_what_the_loader_knows():
+    schema = source_schema()
+    assert set(schema["properties"]) == set(Source.model_fields)
+    assert schema["additionalProperties"] is False
+    rule = schema["$defs"]["DurationRule"]
+    assert rule["required"] == ["unit"]
+    assert "from" in rule["properties"]
 
 
 def test_an_unknown_format_is_named_with_those_that_are_known():

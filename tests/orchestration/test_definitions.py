@@ -57,7 +57,17 @@ ASSETS = {
     ],
     "marts_metrics": [
         "marts/engagement_hourly",
+        "marts/pop_headroom_hourly",
+        "marts/qos_5m",
+        "marts/qos_buckets_5m",
+        "marts/qos_buckets_daily",
+        "marts/qos_buckets_hourly",
+        "marts/qos_daily",
+        "marts/qos_hops_hourly",
         "marts/qos_hourly",
+        "marts/qos_places_hourly",
+        "marts/qos_pops_daily",
+        "marts/rosetta_hourly",
         "marts/traffic_5m",
         "marts/ttfb_buckets_hourly",
     ],
@@ -72,7 +82,17 @@ ASSETS = {
         "gold/bill_lines",
         "gold/bills",
         "gold/engagement_hourly",
+        "gold/pop_headroom_hourly",
+        "gold/qos_5m",
+        "gold/qos_buckets_5m",
+        "gold/qos_buckets_daily",
+        "gold/qos_buckets_hourly",
+        "gold/qos_daily",
+        "gold/qos_hops_hourly",
         "gold/qos_hourly",
+        "gold/qos_places_hourly",
+        "gold/qos_pops_daily",
+        "gold/rosetta_hourly",
         "gold/traffic_5m",
         "gold/ttfb_buckets_hourly",
         "gold/usage_monthly",
@@ -160,6 +180,7 @@ def test_jobs_sensors_and_schedules_are_these(defs: dg.Definitions) -> None:
         "refresh_billing",
         "refresh_delivery",
         "refresh_engagement",
+        "refresh_rollup",
         "sweep_orphans",
     }
     assert {s.name for s in repository.sensor_defs} == {
@@ -167,6 +188,7 @@ def test_jobs_sensors_and_schedules_are_these(defs: dg.Definitions) -> None:
         "stale_billing",
         "stale_delivery",
         "stale_engagement",
+        "stale_rollup",
     }
     assert {s.name: s.cron_schedule for s in repository.schedule_defs} == {
         "ingest_hourly": "7 * * * *",
@@ -205,6 +227,18 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
         "gold/traffic_5m",
         "gold/qos_hourly",
         "gold/ttfb_buckets_hourly",
+        "gold/pop_headroom_hourly",
+        "gold/qos_5m",
+        "gold/qos_buckets_5m",
+        "gold/qos_buckets_hourly",
+        "gold/qos_hops_hourly",
+        "gold/qos_places_hourly",
+        "gold/rosetta_hourly",
+    }
+    assert selected["refresh_rollup"] == {
+        f"{layer}/{mart}"
+        for layer in ("marts", "gold")
+        for mart in ("qos_daily", "qos_pops_daily", "qos_buckets_daily")
     }
     assert selected["refresh_billing"] == {
         f"{layer}/{mart.name}" for layer in ("marts", "gold") for mart in marts_of("billing")
@@ -216,7 +250,7 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
 def test_a_refresh_runs_the_expectations_between_build_and_publication(
     defs: dg.Definitions,
 ) -> None:
-    for family in ("delivery", "engagement", "billing"):
+    for family in ("delivery", "rollup", "engagement", "billing"):
         steps = [n.name for n in jobs(defs)[f"refresh_{family}"].nodes_in_topological_order]
 
         order = [f"{family}_models", f"{family}_expectations", f"publish_{family}"]

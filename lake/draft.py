@@ -1,0 +1,309 @@
+"""A draft of a source file from sample logs: what can be told, and what a person has to decide.
+
+Belongs here: guesses by names and magnitudes, and the text of the draft. Does not: reading files
+or printing. All that comes out of a log or a name is written as a quoted YAML scalar, or in a
+comment without control characters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from lake.field_map import path_of
+from lake.formats import FAMILIES
+from lake.formats.detection import Detection, detect_head
+from lake.formats.heads import first_lines, objects
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_YAML_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_ZONED = re.compile(r"(?i)\d(z|[+-]\d\d(:?\d\d)?)$")
+_COMMON_LOG = re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}$")
+_SHOWN = 80
+_MAX_DEPTH = 4
+
+#: column -> names of fields without case and punctuation, the likeliest first
+_NAMES: Mapping[str, Sequence[str]] = {
+    "event_time": (
+        "timestart", "starttime", "requesttime", "datetime", "timestamp", "time", "ts", "date",
+        "eventtime", "when", "at", "start", "begin", "endtime", "timeend", "end", "done",
+    ),
+    "status": ("status", "statuscode", "httpstatus", "responsestatus", "code", "sc"),
+    "duration_ms": (
+        "durationms", "duration", "timetaken", "elapsed", "elapsedms", "timeelapsed", "took",
+        "totaltime", "responsetime", "latency",
+    ),
+    "ttfb_ms": ("ttfb", "ttfbms", "timetofirstbyte", "firstbyte", "firstbytems"),
+    "bytes_out_total": (
+        "bytessent", "bytesout", "responsebytes", "totalbytes", "bytes", "size", "kb", "sent",
+        "kbsent", "kilobytes", "responsesize",
+    ),
+    "bytes_out_body": ("bodybytes", "bodybytessent", "bodysize", "body"),
+    "bytes_in": ("bytesin", "requestbytes", "requestlength", "requestsize", "received"),
+    "url": ("url", "uri", "requesturi", "requesturl", "what"),
+    "path": ("path", "requestpath", "uripath", "uristem"),
+    "query": ("query", "querystring", "args"),
+    "request_line": ("request", "requestline"),
+    "host": ("host", "httphost", "hostname", "domain", "vhost", "requesthost"),
+    "method": ("method", "requestmethod", "verb", "httpmethod"),
+    "http_version": ("protocol", "httpversion", "serverprotocol", "proto"),
+    "client_ip": ("clientip", "ip", "remoteaddr", "remoteip", "client", "cip", "addr"),
+    "user_agent": ("useragent", "agent", "ua", "httpuseragent"),
+    "referer": ("referer", "referrer", "httpreferer"),
+    "cache_status": ("cachestatus", "cache", "hitmiss", "cacheresult", "cachestate", "xcache"),
+    "pop": ("pop", "edgelocation", "datacenter", "edge", "colo", "location"),
+    "country": ("country", "countrycode", "clientcountry", "geo"),
+    "asn": ("asn", "clientasn"),
+    "content_type": ("contenttype", "mime", "mimetype"),
+    "request_id": ("requestid", "reqid", "id", "rayid", "traceid"),
+}  # fmt: skip
+_TIMES = ("event_time",)
+_DURATIONS = ("duration_ms", "ttfb_ms")
+_BYTES = ("bytes_out_total", "bytes_out_body", "bytes_in")
+#: columns whose values may stand in a source file: no address, no user, no URL
+_HARMLESS = ("status", "method", "http_version", "pop", "country", "content_type")
+#: suffixes of a name that tell its unit
+_TOLD = (("ms", "ms"), ("msec", "ms"), ("us", "us"), ("usec", "us"), ("ns", "ns"), ("sec", "s"),
+         ("seconds", "s"), ("minutes", "min"), ("min", "min"))  # fmt: skip
+#: what stands in names of files: regular expression, format of strptime, length or a second stamp
+_PERIODS = (
+    (r"(?P<start>\d{8}T\d{6}Z)_(?P<end>\d{8}T\d{6}Z)", "%Y%m%dT%H%M%SZ", None),
+    (r"(?P<start>\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2})", "%Y-%m-%dT%H-%M-%S", "5m"),
+    (r"(?P<start>\d{4}-\d{2}-\d{2}-\d{2})(?!\d)", "%Y-%m-%d-%H", "1h"),
+    (r"(?P<start>\d{4}/\d{2}/\d{2}/\d{2})(?!\d)", "%Y/%m/%d/%H", "1h"),
+    (r"(?<!\d)(?P<start>\d{10})(?!\d)", "%Y%m%d%H", "1h"),
+    (r"(?P<start>\d{4}-\d{2}-\d{2})(?!\d)", "%Y-%m-%d", "1d"),
+    (r"(?<!\d)(?P<start>\d{8})(?!\d)", "%Y%m%d", "1d"),
+)
+
+
+@dataclass
+class Draft:
+    """The text of a draft, what was decided, and what is left to a person."""
+
+    format: str | None
+    decided: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Return the source file."""
+        return "\n".join(self.lines) + "\n"
+
+    def todo(self, said: str) -> str:
+        """Remember what is to be decided; return its comment."""
+        self.open.append(said)
+        return f"# TODO {said}"
+
+
+def quoted(value: object) -> str:
+    """Return a YAML scalar that is this text and nothing else, ASCII alone."""
+    text = str(value)
+    if _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS:
+        return text
+    return json.dumps(text)
+
+
+def shown(value: object) -> str:
+    """Return a value for a comment: one line, ASCII, no control characters, not long."""
+    text = json.dumps(str(value))[1:-1]
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def draft(name: str, samples: Sequence[tuple[str, bytes]], hosts: Mapping[str, int]) -> Draft:
+    """Return a draft for samples: name and head (unpacked) of each; hosts: seen, with counts."""
+    found = [detect_head(head, file) for file, head in samples]
+    families = {d.family for d in found}
+    agreed = next(iter(families)) if len(families) == 1 else None
+    has_objects = all(objects(head) for _, head in samples)
+    made = Draft(agreed or ("json_map" if has_objects and families == {None} else None))
+    made.lines += [
+        f"name: {name}",
+        f"description: {quoted(f'logs of {name}')}  {made.todo('say what this feed is')}",
+        f"owner: team:unknown  {made.todo('say whose feed this is')}",
+    ]
+    made.lines += _format_lines(made, found)
+    made.lines.append(f'landing: {{prefix: {name}/, suffix: ""}}')
+    made.decided.append(f"landing below {name}/")
+    made.lines += _period_lines(made, [file for file, _ in samples])
+    if made.format == "json_map":
+        made.lines += _map_lines(made, [r for _, head in samples for r in objects(head)])
+        if any(line[:1] != b"{" for _, head in samples for line in first_lines(head)):
+            made.lines.append("prefix: syslog")
+            made.decided.append("a header of syslog before each object")
+    made.lines += _customer_lines(made, hosts)
+    return made
+
+
+def _format_lines(made: Draft, found: Sequence[Detection]) -> list[str]:
+    if made.format is None:
+        known = ", ".join(sorted(FAMILIES))
+        return [f"format: auto  {made.todo(f'no format was told; candidates: {known}')}"]
+    if made.format == "json_map":
+        made.decided.append("format json_map: JSON objects of no known vendor")
+        return ["format: json_map"]
+    reason = found[0].looks[made.format].reason
+    made.decided.append(f"format {made.format}: {reason}")
+    return [f"format: {made.format}  # {reason}"]
+
+
+def _period_lines(made: Draft, names: Sequence[str]) -> list[str]:
+    for pattern, form, length in _PERIODS:
+        if all(re.search(pattern, name) for name in names):
+            made.decided.append(f"period by the name: {form}")
+            lines = ["period:", f"  pattern: '{pattern}'", f"  start_format: '{form}'"]
+            if length is not None:
+                todo = made.todo("how long the period of a file is; guessed from its name")
+                lines.append(f"  length: {length}  {todo}")
+            early = made.todo("how far events stray from the period of their file")
+            return [*lines, f"  early: 1h  {early}", "  late: 5m"]
+    return [made.todo("period: the names declare none that is known; see lake/sources/")]
+
+
+def _flat(record: Mapping[str, object], before: tuple[str, ...] = ()
+          ) -> Iterator[tuple[tuple[str, ...], object]]:  # fmt: skip
+    for key, value in record.items():
+        if isinstance(value, dict) and len(before) < _MAX_DEPTH:
+            yield from _flat(value, (*before, key))
+        elif key and '"' not in key:
+            yield (*before, key), value
+
+
+def _words(path: tuple[str, ...]) -> tuple[str, str]:
+    last = re.sub(r"[^a-z0-9]", "", path[-1].lower())
+    return last, re.sub(r"[^a-z0-9]", "", "".join(path).lower())
+
+
+def _map_lines(made: Draft, records: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return the map: fields by their names, units by names and magnitudes."""
+    values: dict[tuple[str, ...], list[object]] = {}
+    for record in records:
+        for path, value in _flat(record):
+            values.setdefault(path, []).append(value)
+    lines, used = ["map:"], set()
+    for column, names in _NAMES.items():
+        fitting = [p for n in names for p in values if n in _words(p) and p not in used]
+        if not fitting:
+            if column in ("event_time", "status"):
+                some = ", ".join(shown(path_of(p)) for p in [*values][:10])
+                said = f"{column}: no field is named like it; candidates: {some}"
+                lines.append(f"  {made.todo(said)}")
+            continue
+        path = fitting[0]
+        used.add(path)
+        lines += _rule_lines(made, column, path, [v for v in values[path] if v not in (None, "")])
+        others = ", ".join(dict.fromkeys(shown(path_of(p)) for p in fitting[1:]))
+        if others:
+            lines.append(f"  {made.todo(f'{column}: may also be {others}')}")
+    rest = [path_of(p) for p in values if p not in used]
+    if rest:
+        known = ", ".join(shown(p) for p in rest[:20])
+        lines.append(f"  {made.todo(f'not mapped: {known}; put them under extra: or ignore:')}")
+    return lines
+
+
+def _rule_lines(
+    made: Draft, column: str, path: tuple[str, ...], values: Sequence[object]
+) -> list[str]:
+    source = quoted(path_of(path))
+    is_harmless = column in _HARMLESS and values
+    example = f"# e.g. {shown(values[0])}" if is_harmless else ""
+    if column in _TIMES:
+        return _time_lines(made, source, path, values)
+    if column in _DURATIONS:
+        unit, why = _duration_unit(path, values)
+        made.decided.append(f"{column} from {shown(path_of(path))}, in {unit}")
+        note = f"  {made.todo(f'{column}: unit guessed {why}; ns, us, ms, s, min or h')}"
+        told = why.startswith("by its name")
+        if told:
+            made.open.pop()
+            note = f"  # unit {why}"
+        return [f"  {column}: {{from: {source}, unit: {unit}}}{note}"]
+    if column in _BYTES:
+        unit, note = _byte_unit(made, column, path, values)
+        made.decided.append(f"{column} from {shown(path_of(path))}, in {unit}")
+        return [f"  {column}: {{from: {source}, unit: {unit}}}{note}"]
+    made.decided.append(f"{column} from {shown(path_of(path))}")
+    lines = [f"  {column}: {source}  {example}".rstrip()]
+    if column == "cache_status":
+        words = sorted({shown(v) for v in values})[:12]
+        said = f"cache_status: check the words seen ({', '.join(words)}); unknown ones by values:"
+        lines.append(f"  {made.todo(said)}")
+    return lines
+
+
+def _numbers(values: Sequence[object]) -> list[float]:
+    found = []
+    for value in values:
+        try:
+            number = float(str(value))
+        except ValueError:
+            continue
+        if 0 <= number < float("inf"):
+            found.append(number)
+    return found
+
+
+def _time_lines(
+    made: Draft, source: str, path: tuple[str, ...], values: Sequence[object]
+) -> list[str]:
+    numbers = _numbers(values)
+    text = str(values[0]) if values else ""
+    zone = ""
+    if numbers:
+        middle = median(numbers)
+        unit = next((u for u, least in (("ns", 1e17), ("us", 1e14), ("ms", 1e11))
+                     if middle >= least), "s")  # fmt: skip
+        how = f"unit: {unit}"
+    elif _COMMON_LOG.search(text):
+        how = "format: '%d/%b/%Y:%H:%M:%S %z'"
+    elif _ISO.match(text):
+        how = "unit: iso"
+        if not _ZONED.search(text):
+            how += ", zone: UTC"
+            zone = f"  {made.todo('event_time: the log names no time zone; UTC was assumed')}"
+    else:
+        how = "unit: auto"
+        zone = f"  {made.todo(f'event_time: how is {shown(text)} written? give format: or unit:')}"
+    made.decided.append(f"event_time from {shown(path_of(path))}, {how}")
+    is_end = any(w in _words(path)[0] for w in ("end", "done", "finish"))
+    stamp = made.todo("event_time: is it the start or the end of the request? stamp: start or end")
+    lines = [f"  event_time: {{from: {source}, {how}, stamp: {'end' if is_end else 'start'}}}"]
+    return [*lines, f"  {stamp}", *([zone] if zone else [])]
+
+
+def _duration_unit(path: tuple[str, ...], values: Sequence[object]) -> tuple[str, str]:
+    name = path[-1].lower()
+    for suffix, unit in _TOLD:
+        if re.search(rf"(^|[^a-z]){suffix}$", name):
+            return unit, "by its name"
+    numbers = [n for n in _numbers(values) if n > 0]
+    middle = median(numbers) if numbers else 0.0
+    unit = "us" if middle >= 20_000 else "ms" if middle >= 5 else "s"
+    return unit, f"by the median of the sample, {middle:g}"
+
+
+def _byte_unit(
+    made: Draft, column: str, path: tuple[str, ...], values: Sequence[object]
+) -> tuple[str, str]:
+    name = _words(path)[1]
+    if "kilobyte" in name or name.endswith("kb") or "kbsent" in name:
+        note = made.todo(f"{column}: kB is 1000 bytes; KiB, if the vendor counts 1024")
+        return "kB", f"  {note}"
+    if any(n % 1 for n in _numbers(values)):
+        note = made.todo(f"{column}: fractions are no bytes; kB, KiB, MB or MiB?")
+        return "kB", f"  {note}"
+    return "B", f"  {made.todo(f'{column}: with headers, or the body alone?')}"
+
+
+def _customer_lines(made: Draft, hosts: Mapping[str, int]) -> list[str]:
+    if not hosts:
+        return [made.todo("customers: no host was seen; map hosts to customers here")]
+    lines = [f"customers: {{}}  {made.todo('name the customer of each host that was seen')}"]
+    ordered = sorted(hosts.items(), key=lambda item: (-item[1], item[0]))
+    return lines + [f"#  {quoted(shown(host))}: name  # {count} lines" for host, count in ordered]

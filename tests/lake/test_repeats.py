@@ -1,0 +1,37 @@
+"""Equal lines of one delivery: as many rows as lines, and the same rows in another delivery."""
+
+from __future__ import annotations
+
+from lake import inflate
+
+
+def keys(found):
+    return [row["row_key"] for row in found.rows]
+
+
+def test_equal_lines_without_an_id_are_several_rows(parse, make):
+    data = make.file("fastly", [make.line("fastly")] * 3 + [make.line("fastly", {"status": 404})])
+    found = parse("fastly", data)
+    assert len(set(keys(found))) == 4
+    again = parse("fastly", make.file("fastly", [make.line("fastly")] * 2))
+    assert keys(again) == keys(found)[:2]
+
+
+def test_equal_lines_of_one_request_id_are_one_row_repeated(parse, make):
+    data = make.file("fastly", [make.numbered("fastly", 1)] * 3)
+    assert len(set(keys(parse("fastly", data)))) == 1
+
+
+def test_occurrences_are_counted_over_chunks_and_over_both_ways(parse, make, monkeypatch):
+    lines = [make.line("fastly", {"status": s}) for s in (200, 404, 200, 200, 500, 404)] * 4
+    data = make.file("fastly", lines)
+    whole = keys(parse("fastly", data))
+    assert len(set(whole)) == len(lines)
+    monkeypatch.setattr(inflate, "CHUNK_BYTES", 2_500)
+    assert keys(parse("fastly", data)) == whole
+    assert keys(parse("fastly", data, judged=True)) == whole
+
+
+def test_the_next_delivery_counts_anew(parse, make):
+    data = make.file("fastly", [make.line("fastly")] * 2)
+    assert keys(parse("fastly", data)) == keys(parse("fastly", data))

@@ -1,0 +1,185 @@
+"""weir source: drafts that load, checks that fail, and no log text that steers a terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+
+from lake.source import load_source
+from orchestration.settings import PROJECT, tool
+
+from .test_cli import HOSTILE, steers, weir  # noqa: F401 (a fixture)
+
+Weir = Callable[..., Result]
+ODD: dict[str, Any] = {
+    "when": "2026-11-16 10:00:05",
+    "took": {"all_ms": 250, "first.byte": 12},
+    "who": {"addr": "192.0.2.77", "agent": "x"},
+    "what": "https://vod.aurora.example/a/1.ts",
+    "code": 200,
+    "kb": 1.5,
+    "cache": "warm",
+}
+
+
+def sample(folder: Path, *records: dict[str, Any], name: str = "acme-2026-11-16-10.log") -> Path:
+    path = folder / name
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return path
+
+
+def test_a_draft_of_an_unknown_log_loads_and_reads_its_sample(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    log, out = sample(tmp_path, *[ODD] * 30), tmp_path / "acme.yaml"
+    result = weir("source", "new", log, "--out", out)
+    assert result.exit_code == 0
+    assert "event_time from when, unit: iso, zone: UTC" in result.stdout
+    source = load_source(out)
+    assert (source.name, source.format) == ("acme", "json_map")
+    assert source.map.bytes_out_total is not None
+    assert source.map.bytes_out_total.unit == "kB"
+    assert source.map.ttfb_ms is not None
+    assert source.map.ttfb_ms.from_ == ('took."first.byte"',)
+    assert source.name_facts(str(log)).period_start is not None
+    text = out.read_text()
+    for todo in ("start or the end", "names no time zone", "KiB", "team:unknown", "not mapped"):
+        assert todo in text
+    assert "vod.aurora.example: name  # 30 lines" in text
+    assert "192.0.2.77" not in text
+    checked = weir("source", "check", out, log, "--json")
+    (tried,) = json.loads(checked.stdout)["samples"]
+    assert checked.exit_code == 0
+    assert (tried["accepted"], tried["rejected"]) == (30, 0)
+    assert tried["hosts"] == {"vod.aurora.example": 30}
+
+
+def test_a_draft_of_a_known_log_names_its_family(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    log = sample(tmp_path, {"EdgeStartTimestamp": 1794823205, "EdgeResponseStatus": 200,
+                            "EdgeResponseBytes": 1})  # fmt: skip
+    said = json.loads(weir("source", "new", log, "--json").stdout)
+    assert said["format"] == "cloudflare_logpush"
+    assert yaml.safe_load(said["text"])["format"] == "cloudflare_logpush"
+
+
+def test_a_log_of_no_shape_leaves_the_format_open(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    log = tmp_path / "x.log"
+    log.write_text("what is this\n" * 3)
+    said = json.loads(weir("source", "new", log, "--json").stdout)
+    assert said["format"] is None
+    assert any("no format was told; candidates: " in todo for todo in said["open"])
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"),
+    [(1794823205, "s"), (1794823205123, "ms"), ("1794823205123456", "us"),
+     (1794823205123456789, "ns"), ("2026-11-16T10:00:05Z", "iso")],
+)  # fmt: skip
+def test_units_of_instants_are_told_by_their_magnitude(
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+    value: Any,
+    unit: str,
+) -> None:
+    log, out = sample(tmp_path, {**ODD, "when": value}), tmp_path / "acme.yaml"
+    weir("source", "new", log, "--out", out)
+    source = load_source(out)
+    assert source.map.event_time is not None
+    assert source.map.event_time.unit == unit
+    assert weir("source", "check", out, log).exit_code == 0
+
+
+def test_text_of_a_log_stays_data_in_the_draft_and_on_the_terminal(
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    evil = f'{HOSTILE}"]}}\nowner: mallory\n#'
+    log = sample(tmp_path, {**ODD, evil: 1, "host": evil, "pop": evil, "cache": evil})
+    out = tmp_path / "acme.yaml"
+    for arguments in (("--out", out), (), ("--json",)):
+        result = weir("source", "new", log, *arguments)
+        assert result.exit_code == 0
+        assert steers(result.stdout) == []
+    assert steers(out.read_text()) == []
+    assert load_source(out).owner == "team:unknown"
+    assert steers(weir("source", "check", out, log).stdout) == []
+
+
+def test_a_draft_overwrites_nothing(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    log, out = sample(tmp_path, ODD), tmp_path / "acme.yaml"
+    out.write_text("mine")
+    assert weir("source", "new", log, "--out", out).exit_code == 2
+    assert out.read_text() == "mine"
+    assert weir("source", "new", tmp_path / "gone.log").exit_code == 1
+
+
+def test_check_says_what_is_wrong_with_the_file_and_with_the_sample(
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    log, out = sample(tmp_path, ODD, {**ODD, "code": None}), tmp_path / "acme.yaml"
+    weir("source", "new", log, "--out", out)
+    result = weir("source", "check", out, log)
+    assert result.exit_code == 1
+    assert "1 accepted, 1 rejected" in result.stdout
+    assert "missing_field" in result.stdout
+    out.write_text(out.read_text().replace("owner:", "ownr:"))
+    broken = weir("source", "check", out, log, "--json")
+    assert broken.exit_code == 1
+    assert "Did you mean `owner`?" in json.loads(broken.stdout)["error"]
+
+
+def test_the_schema_is_json(weir: Weir) -> None:  # noqa: F811
+    assert json.loads(weir("source", "schema").stdout)["title"] == "Weir source file"
+
+
+def test_source_commands_import_nothing_heavy(tmp_path: Path) -> None:
+    log = sample(tmp_path, ODD)
+    code = (
+        "import sys\nfrom orchestration.cli import app\n"
+        "try: app(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "print([m for m in ('dagster', 'dbt', 'great_expectations') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "source", "new", str(log)],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.endswith("[]\n")
+
+
+def commands_of(page: str) -> list[str]:
+    return [part.split("\n```", 1)[0] for part in page.split("```sh\n")[1:]]
+
+
+def test_the_tutorial_is_a_story_of_commands() -> None:
+    page = (PROJECT / "docs/your-own-log.md").read_text()
+    story = "\n".join(commands_of(page))
+    for step in ("weir inspect", "source new", "source check", "weir refresh", "weir sql"):
+        assert step in story
+
+
+@pytest.mark.slow
+def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+    """The commands of docs/your-own-log.md, one shell, an empty folder."""
+    page = (PROJECT / "docs/your-own-log.md").read_text()
+    script = "set -eu\n" + "\n".join(f"echo '== {n}'\n{c}" for n, c in enumerate(commands_of(page)))
+    done = subprocess.run(
+        ["/bin/bash", "-c", script],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        env={"PATH": f"{Path(tool('weir')).parent}:/usr/bin:/bin", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + done.stdout
+    parts = done.stdout.split("== ")
+    assert "not known" in parts[2]
+    assert "TODO" in parts[3]
+    assert "40 accepted, 0 rejected" in parts[5]
+    mart = parts[-1]
+    for cell in ("2026-11-16T12:00:00Z", "nimbus", "aurora", "40", "60000", "0.75"):
+        assert cell in mart
