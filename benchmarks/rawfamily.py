@@ -41,12 +41,14 @@ _TYPES: dict[str, IcebergType] = {
     "INTEGER": IntegerType(),
     "TIME": TimeType(),
     "VARCHAR": StringType(),
-    "DECIMAL(15,3)": DecimalType(15, 3),
 }
+_DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
 
 
 def iceberg_type(kind: str) -> IcebergType:
     """Return the Iceberg type of a raw column's DuckDB type."""
+    if found := _DECIMAL.fullmatch(kind):
+        return DecimalType(int(found[1]), int(found[2]))
     return _TYPES[kind]
 
 

@@ -201,15 +201,21 @@ class Lines:
     def count(self, byte: int) -> int:
         """Return how often a byte stands in the chunk."""
         end = int(self._ends[-1]) if len(self) else 0
-        return int(np.count_nonzero(np.frombuffer(self._data, dtype=np.uint8, count=end) == byte))
+        flags = np.empty(_BLOCK_BYTES, dtype=np.bool_)
+        found = 0
+        for start in range(0, end, _BLOCK_BYTES):
+            count = min(_BLOCK_BYTES, end - start)
+            block = np.frombuffer(self._data, dtype=np.uint8, count=count, offset=start)
+            found += int(np.count_nonzero(np.equal(block, byte, out=flags[:count])))
+            del block
+        return found
 
     def count_each(self, byte: int) -> npt.NDArray[np.int64]:
         """Return how often a byte stands in each line."""
         end = int(self._ends[-1]) if len(self) else 0
         at = np.flatnonzero(np.frombuffer(self._data, dtype=np.uint8, count=end) == byte)
-        counts: npt.NDArray[np.int64] = np.searchsorted(at, self._ends) - np.searchsorted(
-            at, self._starts
-        )
+        # where a line begins, as many have been seen as where the one before it ends
+        counts: npt.NDArray[np.int64] = np.diff(np.searchsorted(at, self._ends), prepend=0)
         return counts
 
     def with_nul(self) -> npt.NDArray[np.int64]:
