@@ -43,12 +43,14 @@ def polars(manifest: str, home: str) -> Job:
     table, types, layout = raw_table(logs, home)
     schema = {c: getattr(pl, _POLARS.get(t, "String")) for c, t in types.items()}
 
+    times = [pl.col(c).str.to_time(strict=False) for c, t in types.items() if t == "TIME"]
+
     def read(paths: list[str]) -> Any:
         if layout.header_lines:
             return pl.scan_csv(
                 paths, separator="\t", has_header=False, skip_rows=layout.header_lines,
                 quote_char=None, null_values="-", schema=schema,
-            )  # fmt: skip
+            ).with_columns(times)  # fmt: skip
         return pl.scan_ndjson(paths, schema=schema, ignore_errors=True)
 
     def run() -> None:
