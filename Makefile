@@ -34,7 +34,7 @@ test: $(SETUP) check ## lint, type check, import rules and the default tests
 	@$(BIN)/python -m pytest -n 2
 
 test-slow: $(SETUP) ## the tests that take minutes
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 check: $(SETUP) ## ruff, mypy strict, import rules
 	@$(BIN)/ruff check .

@@ -8,7 +8,7 @@ identities of money and bytes are differences computed here, in exact arithmetic
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -18,6 +18,7 @@ from pyiceberg.types import NestedField
 
 from expectations.counters import COUNTER_FIELDS, COUNTER_MEASURES
 from expectations.feeds import FEED_FIELDS, FEED_MEASURES
+from expectations.qos import DAYS, HOURS, Part, violations
 from lake.audit import BrokenAuditError, DeliverySubject
 from lake.formats.rec_events import EVENT_TYPES
 from lake.reads import files_sql, quote_identifier, quote_literal
@@ -34,15 +35,6 @@ class ProfileRow:
     subject: str
     values: Mapping[str, Number]
     source: str = ""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Measures of one table, grouped by partition; all are 0 where a partition has no rows."""
-
-    relation: str
-    key: str
-    measures: Mapping[str, str] = field(repr=False)
 
 
 # --- deliveries ------------------------------------------------------------------------------
@@ -220,13 +212,8 @@ def profile_deliveries(
 # --- marts -----------------------------------------------------------------------------------
 
 
-def _violations(predicate: str) -> str:
-    """Count rows for which a predicate is not true; null is not true."""
-    return _count(f"({predicate}) is not true")
-
-
 def _not_negative(*columns: str) -> str:
-    return _violations(" and ".join(f"{c} >= 0" for c in columns))
+    return violations(" and ".join(f"{c} >= 0" for c in columns))
 
 
 def _doubled(*columns: str) -> str:
@@ -249,7 +236,7 @@ _TRAFFIC = Part(
         "traffic_negative_rows": _not_negative(
             "requests", "bytes", "coalesce(bytes_in, 0)", "hit_requests", "hit_bytes"
         ),
-        "traffic_hits_over_total_rows": _violations(
+        "traffic_hits_over_total_rows": violations(
             "hit_requests <= requests and hit_bytes <= bytes"
         ),
     },
@@ -264,23 +251,23 @@ _QOS = Part(
             "hit_bytes", "ttfb_count", "errors_4xx", "errors_5xx", "no_response", "aborted",
             "duplicates_removed",
         ),
-        "qos_hits_out_of_order_rows": _violations(
+        "qos_hits_out_of_order_rows": violations(
             "hit_requests <= eligible_requests and eligible_requests <= requests "
             "and hit_bytes <= eligible_bytes and eligible_bytes <= bytes"
         ),
-        "qos_ratio_out_of_range_rows": _violations(
+        "qos_ratio_out_of_range_rows": violations(
             "coalesce(hit_ratio_requests, 0) between 0 and 1 "
             "and coalesce(hit_ratio_bytes, 0) between 0 and 1"
         ),
-        "qos_ratio_mismatch_rows": _violations(
+        "qos_ratio_mismatch_rows": violations(
             f"{_ratio_is('hit_ratio_requests', 'hit_requests', 'eligible_requests')} "
             f"and {_ratio_is('hit_ratio_bytes', 'hit_bytes', 'eligible_bytes')}"
         ),
-        "qos_percentiles_out_of_order_rows": _violations(
+        "qos_percentiles_out_of_order_rows": violations(
             "ttfb_count = 0 or (0 <= ttfb_p50_ms and ttfb_p50_ms <= ttfb_p95_ms "
             "and ttfb_p95_ms <= ttfb_p99_ms)"
         ),
-        "qos_outcomes_over_requests_rows": _violations(
+        "qos_outcomes_over_requests_rows": violations(
             "errors_4xx + errors_5xx + no_response <= requests and aborted <= requests "
             "and ttfb_count <= requests"
         ),
@@ -330,10 +317,10 @@ _ENGAGEMENT = Part(
             "impressions", "clicks", "plays", "valid_plays", "watch_ms", "likes",
             "duplicates_removed",
         ),
-        "engagement_valid_over_plays_rows": _violations("valid_plays <= plays"),
-        "engagement_ctr_mismatch_rows": _violations(_ratio_is("ctr", "clicks", "impressions")),
-        "engagement_watch_over_day_rows": _violations(f"watch_ms <= plays * {_DAY_MS}"),
-        "engagement_clicks_over_impressions_rows": _violations("clicks <= impressions"),
+        "engagement_valid_over_plays_rows": violations("valid_plays <= plays"),
+        "engagement_ctr_mismatch_rows": violations(_ratio_is("ctr", "clicks", "impressions")),
+        "engagement_watch_over_day_rows": violations(f"watch_ms <= plays * {_DAY_MS}"),
+        "engagement_clicks_over_impressions_rows": violations("clicks <= impressions"),
     },
 )  # fmt: skip
 
@@ -352,8 +339,10 @@ _BILLING = (
         "month",
         {
             "line_duplicate_keys": _doubled("month", "contract_id", "vendor", "line_no"),
-            "line_negative_rows": _not_negative("amount", "coalesce(quantity_gb, 0)"),
-            "line_tier_out_of_order_rows": _count("tier_to_gb <= tier_from_gb"),
+            "line_negative_rows": _not_negative(
+                "case when item = 'credit' then -amount else amount end", "coalesce(quantity, 0)"
+            ),
+            "line_tier_out_of_order_rows": _count("tier_to <= tier_from"),
         },
     ),
     Part(
@@ -361,20 +350,19 @@ _BILLING = (
         "month",
         {
             "bill_duplicate_keys": _doubled(*_BILL_KEY.split(", ")),
-            "bill_negative_rows": _not_negative("amount", "quantity_gb"),
+            "bill_negative_rows": _not_negative(
+                "amount", "amount_low", "amount_high", "requests", "logged_bytes"
+            ),
         },
     ),
     Part(
         f"""(
-            select {_BILL_KEY}, sum(amount) as amount, count(bill) as bills, count(line) as lines,
-                case when count(tier_gb) = 0 then 0
-                    else coalesce(sum(quantity_gb), 0) - sum(tier_gb) end as tier_difference_gb
+            select {_BILL_KEY}, sum(amount) as amount, count(bill) as bills, count(line) as lines
             from (
-                select {_BILL_KEY}, amount, 1 as bill, null as line, quantity_gb, null as tier_gb
+                select {_BILL_KEY}, amount, 1 as bill, null as line
                 from marts.bills where {{month_range}}
                 union all
-                select {_BILL_KEY}, -amount, null, 1, null,
-                    case when tier_from_gb is not null then quantity_gb end
+                select {_BILL_KEY}, -amount, null, 1
                 from marts.bill_lines where {{month_range}}
             ) group by all
         )""",
@@ -382,39 +370,88 @@ _BILLING = (
         {
             "amount_difference": "sum(abs(amount))",
             "unpaired_bills": _count("bills = 0 or lines = 0"),
-            "tier_quantity_difference_gb": "sum(abs(tier_difference_gb))",
         },
     ),
     Part(
-        # multiplied, not divided: decimal / decimal is a double
+        # quantities are shown to nine digits: of a GB, the byte
+        """(
+            select month, contract_id, component_no, scope,
+                (sum(quantity)::decimal(27, 9) * 1000000000::decimal(10, 0))::decimal(38, 9)
+                    - (max(logged)::decimal(28, 0) * max(factor))::decimal(38, 9) as difference
+            from marts.bill_lines
+            where {month_range} and item = 'tier' and unit = 'GB' and kind like 'per_gb_%'
+            group by all
+        )""",
+        "month",
+        {"tier_difference_bytes": "max(abs(difference))"},
+    ),
+    Part(
         """(
             select month, vendor, coalesce(sum(used), 0) as used, count(billed) as bills,
-                coalesce(sum(billed), 0) - coalesce(sum(used), 0) as difference
+                case when min(zone) = 'UTC' and max(zone) = 'UTC'
+                    then greatest(coalesce(sum(billed), 0) - coalesce(sum(used), 0), 0) end as over
             from (
-                select month, cdn as vendor, bytes::decimal(38, 9) as used,
-                    null::decimal(38, 9) as billed
+                select month, cdn as vendor, bytes::decimal(38, 0) as used,
+                    null::decimal(38, 0) as billed, null as zone
                 from marts.usage_monthly where {month_range}
                 union all
-                select month, vendor, null,
-                    (quantity_gb::decimal(27, 9) * 1000000000::decimal(10, 0))::decimal(38, 9)
+                select month, vendor, null, logged_bytes, zone
                 from marts.bills where {month_range}
             ) group by all
         )""",
         "month",
         {
-            "quantity_difference_bytes": "max(case when bills > 0 then abs(difference) end)",
+            "billed_over_usage_bytes": "max(over)",
             "vendors_without_bill": _count("bills = 0 and used > 0"),
+        },
+    ),
+    Part(
+        "marts.bill_allocations",
+        "month",
+        {
+            "allocation_duplicate_keys": _doubled(
+                "month", "contract_id", "method", "dimension", "part"
+            ),
+        },
+    ),
+    Part(
+        """(
+            select b.month, greatest(abs(min(p.amount) - b.amount), abs(max(p.amount) - b.amount))
+                as difference, count(p.amount) as sums
+            from (select month, contract_id, amount from marts.bills where {month_range}) as b
+            left join (
+                select month, contract_id, method, dimension, sum(amount) as amount
+                from marts.bill_allocations where {month_range} group by all
+            ) as p on p.month = b.month and p.contract_id = b.contract_id
+            group by b.month, b.contract_id, b.amount
+        )""",
+        "month",
+        {
+            "allocation_difference": "max(difference)",
+            "bills_not_allocated": _count("sums = 0"),
         },
     ),
 )
 _HOUR_PARTS: dict[Family, tuple[Part, ...]] = {
-    "delivery": (_TRAFFIC, _QOS, _BUCKETS, _TRAFFIC_AGAINST_QOS, _BUCKETS_AGAINST_QOS),
+    "delivery": (_TRAFFIC, _QOS, _BUCKETS, _TRAFFIC_AGAINST_QOS, _BUCKETS_AGAINST_QOS, *HOURS),
     "engagement": (_ENGAGEMENT,),
 }
 MART_TABLES: dict[str, tuple[str, ...]] = {
-    "delivery": ("traffic_5m", "qos_hourly", "ttfb_buckets_hourly"),
+    "delivery": (
+        "traffic_5m",
+        "qos_hourly",
+        "ttfb_buckets_hourly",
+        "qos_5m",
+        "qos_places_hourly",
+        "qos_buckets_5m",
+        "qos_buckets_hourly",
+        "qos_hops_hourly",
+        "pop_headroom_hourly",
+        "rosetta_hourly",
+    ),
+    "rollup": ("qos_daily", "qos_pops_daily", "qos_buckets_daily"),
     "engagement": ("engagement_hourly",),
-    "billing": ("usage_monthly", "bill_lines", "bills"),
+    "billing": ("usage_monthly", "bill_lines", "bills", "bill_allocations"),
 }
 
 
@@ -467,6 +504,16 @@ def profile_hours(
     }
     sql = _mart_sql(_HOUR_PARTS[family], literals, "hour", ranges)
     return _profile_marts(connection, sql, [h.isoformat() for h in ordered])
+
+
+def profile_days(
+    connection: duckdb.DuckDBPyConnection, days: Sequence[date]
+) -> tuple[ProfileRow, ...]:
+    """Measure days (UTC, unique) of the roll-ups; one without rows counts 0."""
+    ordered = sorted(days)
+    literals = [f"timestamptz '{d.isoformat()}T00:00:00+00:00'" for d in ordered]
+    sql = _mart_sql(DAYS, literals, "day", {"day_range": f"day in ({', '.join(literals)})"})
+    return _profile_marts(connection, sql, [d.isoformat() for d in ordered])
 
 
 def profile_months(

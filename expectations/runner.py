@@ -21,6 +21,7 @@ from expectations.profiles import (
     Family,
     ProfileRow,
     connect_memory,
+    profile_days,
     profile_deliveries,
     profile_hours,
     profile_months,
@@ -28,6 +29,8 @@ from expectations.profiles import (
 from expectations.rules import DELIVERIES_FILE, MARTS_FILE, declared_suite, load_rules
 from lake.audit import AuditReport, BrokenAuditError, CheckResult, DeliveryAudit, DeliverySubject
 from lake.source import Source
+
+_PROFILES = {"billing": "months.billing", "rollup": "days.rollup"}
 
 
 @contextmanager
@@ -163,7 +166,7 @@ def _audit_marts(
     measure: Callable[[duckdb.DuckDBPyConnection], tuple[ProfileRow, ...]],
     rules_file: Path,
 ) -> AuditReport:
-    profile = "months.billing" if family == "billing" else f"hours.{family}"
+    profile = _PROFILES.get(family, f"hours.{family}")
     _require_unique(subjects, f"{profile} marts")
     with _build_file(build_file, MART_TABLES[family]) as connection:
         rows = measure(connection)
@@ -187,6 +190,12 @@ def _month_subject(month: date) -> str:
     return month.isoformat()
 
 
+def _day_subject(day: date) -> str:
+    if isinstance(day, datetime):
+        raise BrokenAuditError(f"{day.isoformat()} is an instant; expected a date.")
+    return day.isoformat()
+
+
 def audit_hours(
     build_file: Path,
     family: Family,
@@ -201,6 +210,20 @@ def audit_hours(
             family,
             [_hour_subject(h) for h in hours],
             lambda connection: profile_hours(connection, family, hours),
+            rules_file,
+        )
+
+
+def audit_days(
+    build_file: Path, days: Sequence[date], *, rules_file: Path = MARTS_FILE
+) -> AuditReport:
+    """Judge days of the roll-ups; subjects are ISO dates, UTC."""
+    with _fail_closed("rollup days"):
+        return _audit_marts(
+            build_file,
+            "rollup",
+            [_day_subject(d) for d in days],
+            lambda connection: profile_days(connection, days),
             rules_file,
         )
 

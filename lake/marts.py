@@ -7,7 +7,7 @@ from typing import Literal
 
 from lake.versions import Family
 
-Unit = Literal["hour", "month"]
+Unit = Literal["hour", "day", "month"]
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,21 @@ MARTS = (
     Mart("traffic_5m", "delivery", "slot_start", "hour"),
     Mart("qos_hourly", "delivery", "hour", "hour"),
     Mart("ttfb_buckets_hourly", "delivery", "hour", "hour"),
+    Mart("qos_5m", "delivery", "slot_start", "hour"),
+    Mart("qos_places_hourly", "delivery", "hour", "hour"),
+    Mart("qos_buckets_5m", "delivery", "slot_start", "hour"),
+    Mart("qos_buckets_hourly", "delivery", "hour", "hour"),
+    Mart("qos_hops_hourly", "delivery", "hour", "hour"),
+    Mart("pop_headroom_hourly", "delivery", "hour", "hour"),
+    Mart("rosetta_hourly", "delivery", "hour", "hour"),
+    Mart("qos_daily", "rollup", "day", "day"),
+    Mart("qos_pops_daily", "rollup", "day", "day"),
+    Mart("qos_buckets_daily", "rollup", "day", "day"),
     Mart("engagement_hourly", "engagement", "hour", "hour"),
     Mart("usage_monthly", "billing", "month", "month"),
     Mart("bill_lines", "billing", "month", "month"),
     Mart("bills", "billing", "month", "month"),
+    Mart("bill_allocations", "billing", "month", "month"),
 )
 
 

@@ -20,7 +20,7 @@ from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema, assign_fresh_schema_ids
 from pyiceberg.table import Table
-from pyiceberg.transforms import HourTransform, MonthTransform, Transform
+from pyiceberg.transforms import DayTransform, HourTransform, MonthTransform, Transform
 
 from lake.catalog import ensure_table
 from lake.commit import append_rows
@@ -46,6 +46,12 @@ __all__ = [
 ]
 
 REFRESH_KEY = "weir.refresh-id"
+_TRANSFORMS: Mapping[Unit, Transform[Any, Any]] = {
+    "hour": HourTransform(),
+    "day": DayTransform(),
+    "month": MonthTransform(),
+}
+_STEPS: Mapping[Unit, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
 def publish_partitions(
@@ -109,7 +115,7 @@ def _gold_table(catalog: Catalog, mart: Mart, arrow: pa.Schema) -> Table:
     """Load the gold table, creating it or adding columns by the build's schema."""
     schema: Schema = assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(arrow))
     source = schema.find_field(mart.partition_by)
-    by: Transform[Any, Any] = HourTransform() if mart.unit == "hour" else MonthTransform()
+    by = _TRANSFORMS[mart.unit]
     spec = PartitionSpec(PartitionField(source.field_id, 1000, by, f"{mart.partition_by}_part"))
     table = ensure_table(
         catalog,
@@ -153,8 +159,8 @@ def _instant(value: date | datetime) -> datetime:
 
 
 def _end(mart: Mart, start: datetime) -> datetime:
-    if mart.unit == "hour":
-        return start + timedelta(hours=1)
+    if mart.unit in _STEPS:
+        return start + _STEPS[mart.unit]
     return (start.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
@@ -170,14 +176,14 @@ def merged_ranges(starts: Sequence[datetime], step: timedelta) -> list[tuple[dat
 
 
 def _ranges(mart: Mart, starts: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
-    if mart.unit == "hour":
-        return merged_ranges(starts, timedelta(hours=1))
+    if mart.unit in _STEPS:
+        return merged_ranges(starts, _STEPS[mart.unit])
     return [(s, _end(mart, s)) for s in sorted(starts)]
 
 
 def _sql_ranges(mart: Mart, starts: Sequence[datetime]) -> str:
     column = quote_identifier(mart.partition_by)
-    kind = "timestamptz" if mart.unit == "hour" else "date"
+    kind = "date" if mart.unit == "month" else "timestamptz"
     terms = [
         f"({column} >= {kind} '{_literal(mart, low)}' and {column} < {kind} "
         f"'{_literal(mart, high)}')"
@@ -187,7 +193,7 @@ def _sql_ranges(mart: Mart, starts: Sequence[datetime]) -> str:
 
 
 def _literal(mart: Mart, instant: datetime) -> str:
-    return instant.isoformat() if mart.unit == "hour" else instant.date().isoformat()
+    return instant.date().isoformat() if mart.unit == "month" else instant.isoformat()
 
 
 def _iceberg_ranges(mart: Mart, starts: Sequence[datetime]) -> BooleanExpression:

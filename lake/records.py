@@ -260,8 +260,10 @@ REFRESHES = Record(
     (
         req("refresh_id", STRING, "run of the refresh"),
         req("refreshed_at", TIME, "instant"),
-        req("family", STRING, "delivery, engagement or billing"),
-        req("partition_start", TIME, "hour (delivery, engagement) or month (billing)"),
+        req("family", STRING, "delivery, rollup, engagement or billing"),
+        req(
+            "partition_start", TIME, "hour (delivery, engagement), day (rollup) or month (billing)"
+        ),
         req("input_version", STRING, "version of the inputs; see lake.versions"),
         req("outcome", STRING, "published or failed"),
         opt("reason", STRING, "failed checks or the error"),

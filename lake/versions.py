@@ -1,4 +1,4 @@
-"""Which hours and months are stale: the version of their inputs against the one published.
+"""Which hours, days and months are stale: the version of their inputs against the one published.
 
 An hour's version is a hash over the loaded deliveries that touch it. Compaction, expiry and
 re-runs do not change it; a late, replaced or replayed delivery does.
@@ -7,10 +7,11 @@ re-runs do not change it; a late, replaced or replayed delivery does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from pyiceberg.catalog import Catalog
 
@@ -19,7 +20,7 @@ from lake.ledger import Ledger
 from lake.reads import connect, relation_sql
 from lake.records import CDN_REQUESTS, REC_EVENTS, REFRESHES
 
-Family = Literal["delivery", "engagement", "billing"]
+Family = Literal["delivery", "rollup", "engagement", "billing"]
 Partition = tuple[Family, datetime]
 
 #: version of a partition that no loaded delivery touches
@@ -30,6 +31,7 @@ FAMILY_OF: Mapping[str, Family] = {
 }
 #: a partition whose build failed this often for one version waits for another version
 MAX_ATTEMPTS = 3
+_LAST_SLOT = timedelta(minutes=55)
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,40 @@ def hour_versions(ledger: Ledger) -> dict[Partition, str]:
     }
 
 
-def month_versions(published: Mapping[Partition, str], contracts: str) -> dict[Partition, str]:
-    """Return the version of every month: its published hours and the price contracts."""
+def month_versions(
+    published: Mapping[Partition, str], contracts: str, zones: Iterable[str] = ()
+) -> dict[Partition, str]:
+    """Return the version of every month: its published hours and the price contracts.
+
+    zones: time zones that contracts bill in; an hour belongs to its month in each of them.
+    """
+    clocks = [ZoneInfo(name) for name in zones]
     parts: dict[Partition, list[str]] = {}
     for (family, start), version in published.items():
         if family == "delivery":
-            parts.setdefault(("billing", month_of(start)), []).append(f"{start} {version}")
+            for month in _months_of(start, clocks):
+                parts.setdefault(("billing", month), []).append(f"{start} {version}")
     return {key: digest([*texts, contracts]) for key, texts in parts.items()}
+
+
+def day_versions(published: Mapping[Partition, str]) -> dict[Partition, str]:
+    """Return the version of every day: its published hours of delivery."""
+    parts: dict[Partition, list[str]] = {}
+    for (family, start), version in published.items():
+        if family == "delivery":
+            day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            parts.setdefault(("rollup", day), []).append(f"{start} {version}")
+    return {key: digest(texts) for key, texts in parts.items()}
+
+
+def _months_of(hour: datetime, clocks: Sequence[ZoneInfo]) -> set[datetime]:
+    """Return the months that an hour lies in, by UTC and by other clocks, as UTC labels."""
+    found = {month_of(hour)}
+    for clock in clocks:
+        for instant in (hour, hour + _LAST_SLOT):
+            local = instant.astimezone(clock)
+            found.add(datetime(local.year, local.month, 1, tzinfo=UTC))
+    return found
 
 
 def month_of(instant: datetime) -> datetime:

@@ -19,7 +19,11 @@ from orchestration.assets.ingest import (
     unfed_specs,
 )
 from orchestration.assets.maintenance import MAINTENANCE_ASSETS
-from orchestration.assets.models import audit_check, contracts_spec, model_assets
+from orchestration.assets.models import (
+    audit_check,
+    contracts_spec,
+    model_assets,
+)
 from orchestration.freshness import freshness_check, marts_freshness_check
 from orchestration.jobs import (
     BACK_UP,

@@ -177,6 +177,101 @@ def sql(
 
 
 @app.command()
+def metric(
+    name: Annotated[str | None, typer.Argument(help="The metric; without one, list all.")] = None,
+    by: Annotated[str, typer.Option(help="Dimensions, e.g. cdn,country.")] = "",
+    grain: Annotated[str, typer.Option(help="5m, hour, day, month or total.")] = "total",
+    where: Annotated[
+        str, typer.Option(help="E.g. \"country = 'DE' and asn in (3320, 3209)\".")
+    ] = "",
+    since: Annotated[str, typer.Option(help="From this instant on (ISO, UTC).")] = "",
+    until: Annotated[str, typer.Option(help="Before this instant.")] = "",
+    against: Annotated[
+        str, typer.Option(help="last-week, or others: the other CDNs in the same groups.")
+    ] = "",
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL only.")] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Ask a metric by its definition: numbers, unit, how fresh, and the SQL."""
+    from orchestration.commands.metric import Asked, run
+
+    style = "json" if json else "csv" if csv else "sql" if sql else "table"
+    asked = None if name is None else Asked(name, by, grain, where, since, until, against)
+    raise typer.Exit(run(asked, home, style))
+
+
+@app.command()
+def rosetta(
+    by_cdn: Annotated[bool, typer.Option("--by-cdn", help="One row per CDN.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print it as a page, with the reasons.")
+    ] = False,
+    home: Dir = None,
+    json: Json = False,
+) -> None:
+    """Show each word under our, the vendors' and the standards' definition, from the same rows."""
+    from orchestration.commands.rosetta import run
+
+    style = "json" if json else "markdown" if markdown else "table"
+    raise typer.Exit(run(home, by_cdn=by_cdn and not markdown, style=style))
+
+
+@app.command()
+def bill(
+    contract: Annotated[Path, typer.Option(help="A price contract (YAML).")],
+    usage: Annotated[
+        list[Path],
+        typer.Option(
+            help="CSV or Parquet: bytes, slot_start or period (2026-03), and where known scope, "
+            "requests, bytes_in, region, pop, scheme, completeness. May be repeated."
+        ),
+    ],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say of each line how it came about.")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(help="Rate the same usage under this contract too.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")] = False,
+    json: Json = False,
+) -> None:
+    """Rate usage under one contract: what the vendor's invoice should say."""
+    from orchestration.commands.bill import run
+
+    code = run(contract, usage, compare, explained=explain, as_csv=csv, as_json=json)
+    raise typer.Exit(code)
+
+
+contracts = typer.Typer(
+    help="Price contracts: what vendors charge, as files.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(contracts, name="contract")
+
+
+@contracts.command("check")
+def contract_check(
+    paths: Annotated[list[Path], typer.Argument(help="Contract files, or folders of them.")],
+    json: Json = False,
+) -> None:
+    """Say whether contracts can be billed exactly; a refusal names line, field and remedy."""
+    from orchestration.commands.contract import check
+
+    raise typer.Exit(check(paths, as_json=json))
+
+
+@contracts.command("schema")
+def contract_schema() -> None:
+    """Print the JSON schema of a contract file, for editors."""
+    from orchestration.commands.contract import schema
+
+    raise typer.Exit(schema())
+
+
+@app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 7,
     hours: Annotated[int, typer.Option(help="Hours of traffic, ending 2026-11-18.", min=3)] = 48,

@@ -14,7 +14,7 @@ from orchestration.assets.ingest import asset_key
 from orchestration.assets.maintenance import BACKUP, SWEEP, UPKEEP
 from orchestration.partitions import PARTITIONS
 
-FAMILIES: tuple[Family, ...] = ("delivery", "engagement", "billing")
+FAMILIES: tuple[Family, ...] = ("delivery", "rollup", "engagement", "billing")
 
 #: without it a killed run stays "started" on a plain launcher for ever
 _LIMITS = {"dagster/max_runtime": "3600"}
@@ -70,7 +70,9 @@ def refresh_job(family: Family) -> UnresolvedAssetJobDefinition:
     gold = [dg.AssetKey(["gold", m.name]) for m in marts_of(family)]
     marts = [dg.AssetKey(["marts", m.name]) for m in marts_of(family)]
     models: dg.AssetSelection = dg.AssetSelection.assets(*marts)
-    if family != "billing":  # whose upstream would reach back through gold into the hourly marts
+    if family == "billing":  # whose upstream reaches back through gold into the hourly marts
+        models |= dg.AssetSelection.key_substring("intermediate/int_billing__")
+    elif family != "rollup":  # the same
         models = models.upstream() - dg.AssetSelection.key_prefixes(
             ["bronze"], ["landing"], ["contracts"], ["gold"]
         )

@@ -1,4 +1,4 @@
-"""Partitions: hours of event time for marts, months for bills; ingest has none."""
+"""Partitions: hours of event time for marts, days for roll-ups, months for bills."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from orchestration.settings import partitions_start
 HOURS = dg.HourlyPartitionsDefinition(
     start_date=f"{partitions_start()}-00:00", timezone="UTC", end_offset=1
 )
+DAYS = dg.DailyPartitionsDefinition(
+    start_date=f"{partitions_start()}", timezone="UTC", end_offset=1
+)
 MONTHS = dg.MonthlyPartitionsDefinition(
     start_date=f"{partitions_start()}", timezone="UTC", end_offset=1
 )
 PARTITIONS: dict[Family, dg.TimeWindowPartitionsDefinition] = {
     "delivery": HOURS,
+    "rollup": DAYS,
     "engagement": HOURS,
     "billing": MONTHS,
 }
 _FORMAT: dict[Family, str] = {
     "delivery": "%Y-%m-%d-%H:%M",
+    "rollup": "%Y-%m-%d",
     "engagement": "%Y-%m-%d-%H:%M",
     "billing": "%Y-%m-%d",
 }
@@ -58,8 +63,8 @@ def stretches(family: Family, starts: Sequence[datetime]) -> list[list[datetime]
         return [[s] for s in sorted(starts)]
     from datetime import timedelta
 
-    hour = timedelta(hours=1)
+    step = timedelta(days=1) if family == "rollup" else timedelta(hours=1)
     return [
-        [low + i * hour for i in range(int((high - low) / hour))]
-        for low, high in merged_ranges(starts, hour)
+        [low + i * step for i in range(int((high - low) / step))]
+        for low, high in merged_ranges(starts, step)
     ]

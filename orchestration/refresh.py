@@ -20,6 +20,8 @@ from pyiceberg.catalog import Catalog
 from lake.audit import AuditReport
 from lake.catalog import table_of
 from lake.commit import complete_pending
+from lake.contracts import zones_of
+from lake.counters import CAPACITIES
 from lake.ledger import Ledger
 from lake.publish import marts_of
 from lake.reads import pins_of
@@ -31,11 +33,26 @@ from lake.versions import (
     Partition,
     Refreshes,
     Stale,
+    day_versions,
     hour_versions,
     month_versions,
     read_refreshes,
     stale,
 )
+
+_PERIODS: dict[Family, str] = {
+    "delivery": "hours",
+    "rollup": "days",
+    "engagement": "hours",
+    "billing": "months",
+}
+#: what a build reads, pinned: bronze, or marts that were published
+_READ: dict[Family, list[str]] = {
+    "delivery": [*(r.identifier for r in BRONZE), CAPACITIES.identifier],
+    "rollup": ["gold.qos_places_hourly", "gold.qos_5m", "gold.qos_buckets_hourly"],
+    "engagement": [r.identifier for r in BRONZE],
+    "billing": ["gold.traffic_5m"],
+}
 
 
 class BuildError(RuntimeError):
@@ -53,10 +70,10 @@ class BuildPlan:
 
     @property
     def periods(self) -> dict[str, list[str]]:
-        """Return the hours and months that dbt is to rebuild."""
-        if self.family == "billing":
-            return {"hours": [], "months": [p.start.date().isoformat() for p in self.partitions]}
-        return {"hours": [p.start.isoformat() for p in self.partitions], "months": []}
+        """Return the hours, days and months that dbt is to rebuild."""
+        asked: dict[str, list[str]] = {"hours": [], "days": [], "months": []}
+        asked[_PERIODS[self.family]] = self.subjects
+        return asked
 
     @property
     def subjects(self) -> list[str]:
@@ -66,9 +83,9 @@ class BuildPlan:
 
 def subject_of(partition: Stale) -> str:
     """Return the name of a partition in an audit."""
-    if partition.family == "billing":
-        return partition.start.date().isoformat()
-    return partition.start.isoformat()
+    if _PERIODS[partition.family] == "hours":
+        return partition.start.isoformat()
+    return partition.start.date().isoformat()
 
 
 def contracts_version(folder: Path) -> str:
@@ -84,7 +101,11 @@ def current_versions(
 ) -> dict[Partition, str]:
     """Return the input version of every partition of a family."""
     if family == "billing":
-        return month_versions(refreshes.published, contracts_version(contracts))
+        return month_versions(
+            refreshes.published, contracts_version(contracts), zones_of(contracts)
+        )
+    if family == "rollup":
+        return day_versions(refreshes.published)
     with Ledger(table_of(catalog, DELIVERIES)) as ledger:
         return hour_versions(ledger)
 
@@ -108,12 +129,11 @@ def make_plan(
     versions = current_versions(catalog, family, refreshes, contracts)
     # a batch that the ledger names may not be in bronze yet: complete it, then pin snapshots
     complete_pending(catalog)
-    tables = ["gold.traffic_5m"] if family == "billing" else [r.identifier for r in BRONZE]
     plan = BuildPlan(
         run_id,
         family,
         tuple(Stale(family, s, versions.get((family, s), EMPTY), 0) for s in sorted(starts)),
-        pins_of(catalog, tables),
+        pins_of(catalog, _READ[family]),
     )
     folder = settings.builds / run_id
     folder.mkdir(parents=True, exist_ok=True)
@@ -192,11 +212,13 @@ def audited(settings: LakeSettings, plan: BuildPlan) -> tuple[list[Stale], dict[
 
 def audit_build(settings: LakeSettings, plan: BuildPlan) -> AuditReport:
     """Judge the built partitions; a broken audit raises."""
-    from expectations.runner import audit_hours, audit_months
+    from expectations.runner import audit_days, audit_hours, audit_months
 
     starts = [p.start for p in plan.partitions]
     if plan.family == "billing":
         report = audit_months(settings.build_file, [s.date() for s in starts])
+    elif plan.family == "rollup":
+        report = audit_days(settings.build_file, [s.date() for s in starts])
     else:
         report = audit_hours(settings.build_file, plan.family, starts)
     report.require_judged(plan.subjects)

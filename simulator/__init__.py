@@ -6,8 +6,9 @@ reading logs. Start with `simulate(Scenario(...))`.
 
 from simulator.board import IncidentReport
 from simulator.plan import Delivered, Plan, simulate
-from simulator.rating import Tariff, load_tariffs, rate
+from simulator.rating import Tariff, rate
 from simulator.scenario import ALL_INCIDENTS, Incident, Scenario
+from simulator.tariffs import load_tariffs
 
 __all__ = [
     "ALL_INCIDENTS",

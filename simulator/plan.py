@@ -124,9 +124,7 @@ def simulate(scenario: Scenario, contracts: Sequence[Tariff] = ()) -> Plan:
 def _with_counters(plan: Plan) -> Plan:
     """Let the vendors publish what they counted, after the logs of the run are known."""
     truth = plan.ledger
-    said = vendors_say(
-        plan.scenario, truth.traffic_5m, truth.usage_monthly, plan.tariffs, plan.world.events
-    )
+    said = vendors_say(plan.scenario, truth.traffic_5m, plan.tariffs, plan.world.events)
     never = datetime.max.replace(tzinfo=plan.scenario.start.tzinfo)
     arrivals = sorted((*plan.arrivals, *said.arrivals), key=lambda one: (one.at or never, one.key))
     return replace(plan, arrivals=tuple(arrivals), said=said)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simulator.arrays import IntArray
+from simulator.bills import bills_of, bills_table
 from simulator.board import Arrival, IncidentReport
 from simulator.facts import (
     delivered_rows,
@@ -28,7 +28,7 @@ from simulator.facts import (
 )
 from simulator.files import FEEDS, World
 from simulator.malform import KINDS
-from simulator.rating import Bill, Tariff, rate
+from simulator.rating import Tariff
 from simulator.scenario import Scenario
 from simulator.world import CDNS
 
@@ -69,16 +69,16 @@ def make_ledger(world: World, arrivals: Sequence[Arrival], tariffs: Sequence[Tar
     """Add everything up."""
     delivered = delivered_rows(world, arrivals)
     requests = request_facts(world, delivered)
-    usage = _usage_table(requests)
+    traffic = _traffic_table(requests)
     return Ledger(
         files=_files_table(arrivals),
-        traffic_5m=_traffic_table(requests),
+        traffic_5m=traffic,
         qos_hourly=_qos_table(requests),
         ttfb=_ttfb_table(requests),
         places_hourly=_places_table(requests),
         engagement_hourly=_engagement_table(event_facts(world, delivered)),
-        usage_monthly=usage,
-        bills=_bills_table(_bills(usage, tariffs)),
+        usage_monthly=_usage_table(requests),
+        bills=bills_table(bills_of(_delivered(traffic), tariffs)),
         totals={feed: _totals(feed, arrivals) for feed in FEEDS},
     )
 
@@ -136,6 +136,17 @@ def _traffic_table(requests: pa.Table) -> pa.Table:
     keys = ["slot_start", "cdn", "pop", "customer"]
     table = _sum_by(_with_slot(requests, "slot_start", _SLOT_US), keys, measures)
     return table.rename_columns([*keys, *measures[:4], "hits_delivered", "hit_bytes_delivered"])
+
+
+def _delivered(traffic: pa.Table) -> list[dict[str, object]]:
+    """Return the traffic that arrived, as bills read it."""
+    arrived = traffic.filter(pc.field("requests_delivered") > 0)
+    names = {"requests_delivered": "requests", "bytes_delivered": "bytes"}
+    keys = ["slot_start", "cdn", "pop", "customer"]
+    rows: list[dict[str, object]] = (
+        arrived.select([*keys, *names]).rename_columns([*keys, *names.values()]).to_pylist()
+    )
+    return rows
 
 
 def _qos_table(requests: pa.Table) -> pa.Table:
@@ -197,39 +208,6 @@ def _usage_table(requests: pa.Table) -> pa.Table:
     return _sum_by(
         table, ["month", "cdn"], ["requests_delivered", "bytes_delivered", "bytes_generated"]
     )
-
-
-def _bills(usage: pa.Table, tariffs: Sequence[Tariff]) -> list[Bill]:
-    """Rate each month's delivered bytes under each tariff of that vendor."""
-    return [
-        rate(tariff, row["month"], row["bytes_delivered"])
-        for row in usage.to_pylist()
-        for tariff in sorted(tariffs, key=lambda one: one.contract_id)
-        if tariff.vendor == row["cdn"] and row["month"] >= (tariff.valid_from or date.min)
-    ]
-
-
-def _bills_table(bills: Sequence[Bill]) -> pa.Table:
-    """Return one row a tier, numbers as text: exact, and the same in every reader."""
-    rows = [
-        {
-            "month": bill.month,
-            "contract_id": bill.contract_id,
-            "vendor": bill.vendor,
-            "currency": bill.currency,
-            "tier_from_gb": f"{line.tier_from_gb:f}",
-            "tier_to_gb": None if line.tier_to_gb is None else f"{line.tier_to_gb:f}",
-            "price_per_gb": f"{line.price_per_gb:f}",
-            "quantity_gb": f"{line.quantity_gb:f}",
-            "amount": f"{line.amount:f}",
-            "total": f"{bill.total:f}",
-        }
-        for bill in bills
-        for line in bill.lines
-    ]
-    texts = "contract_id vendor currency tier_from_gb tier_to_gb price_per_gb quantity_gb amount"
-    fields = [("month", pa.date32()), *((name, pa.string()) for name in [*texts.split(), "total"])]
-    return pa.Table.from_pylist(rows, pa.schema(fields))
 
 
 def _files_table(arrivals: Sequence[Arrival]) -> pa.Table:

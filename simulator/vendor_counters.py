@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from simulator.bills import bills_of, nine_digits
 from simulator.board import NO_ROWS, Arrival, Counts
 from simulator.events import Events
 from simulator.facts import instants
-from simulator.rating import Bill, Tariff, rate
+from simulator.rating import Bill, BillLine, Tariff
 from simulator.scenario import Scenario
 from simulator.world import DISTRIBUTIONS, POPS, PRODUCERS
 
@@ -74,22 +75,21 @@ class Said:
 
 
 def vendors_say(
-    scenario: Scenario, traffic: pa.Table, months: pa.Table, tariffs: Sequence[Tariff],
-    events: Events,
-) -> Said:  # fmt: skip
-    """Let the vendors of a run publish; traffic and months are tables of the truth."""
+    scenario: Scenario, traffic: pa.Table, tariffs: Sequence[Tariff], events: Events
+) -> Said:
+    """Let the vendors of a run publish; traffic is a table of the truth."""
     usage = _usage(traffic)
     inflated = 1 + scenario.invoice_discrepancy
-    bills = tuple(
-        rate(tariff, row["month"], int(row["bytes_generated"] * inflated))
-        for row in months.to_pylist()
-        for tariff in sorted(tariffs, key=lambda one: one.contract_id)
-        if tariff.vendor == row["cdn"] and row["month"] >= (tariff.valid_from or date.min)
-    )
+    generated = [
+        row | {"requests": row["requests_generated"],
+               "bytes": round(row["bytes_generated"] * inflated)}
+        for row in traffic.to_pylist()
+    ]  # fmt: skip
+    bills = tuple(bills_of(generated, tariffs))
     return Said(
         (
             *_usage_files(scenario, usage),
-            *_invoices(scenario, bills),
+            *_invoices(scenario, bills, tariffs),
             _roster(scenario, events),
             _capacities(scenario),
         ),
@@ -177,27 +177,40 @@ def _cloudflare(day: date, rows: Sequence[Mapping[str, Any]], at: datetime) -> A
     return Arrival("cloudflare_usage", key, at, data, counts, NO_ROWS)
 
 
-def _invoices(scenario: Scenario, bills: Sequence[Bill]) -> Iterable[Arrival]:
-    """Yield one invoice a contract and month, a line a tier that was reached."""
+def _invoices(
+    scenario: Scenario, bills: Sequence[Bill], tariffs: Sequence[Tariff]
+) -> Iterable[Arrival]:
+    """Yield one invoice a contract and month, a line for each of the bill's that costs something.
+
+    Line numbers are the bill's own, from 1.
+    """
     head = (
         "invoice_id line_no billing_period_start charge_category charge_description quantity unit "
         "unit_price amount currency"
     )
+    kinds = {t.contract_id: [c.kind for c in t.charges] for t in tariffs}
     for bill in bills:
         number = f"{bill.contract_id}-{bill.month:%Y%m}"
         lines = [head.split(" ")]
         for at, line in enumerate(bill.lines, 1):
-            if line.quantity_gb:
-                text = [f"{n:f}" for n in (line.quantity_gb, line.price_per_gb, line.amount)]
-                what = f"Data transfer, from {line.tier_from_gb:f} GB"
-                start = f"{bill.month:%Y-%m-%d}"
-                lines.append(
-                    [number, str(at), start, "Usage", what, text[0], "GB", *text[1:], bill.currency]
-                )
+            if line.quantity != 0:
+                kind = kinds[bill.contract_id][line.component_no - 1]
+                lines.append([number, str(at), *_charge(bill, line, kind), bill.currency])
         ends = (bill.month.replace(day=28) + timedelta(days=4)).replace(day=1)
         issued = datetime.combine(ends, time(), scenario.start.tzinfo) + _INVOICED_AFTER
         key = f"invoices/{bill.vendor}/{bill.month:%Y-%m}_{issued:%Y-%m-%d}.csv"
         yield _arrival(f"{bill.vendor}_invoices", key, issued, lines)
+
+
+def _charge(bill: Bill, line: BillLine, kind: str) -> list[str]:
+    """Return an invoice's line from the period to the amount."""
+    category = {"tax": "Tax", "credit": "Credit"}.get(line.item, "Usage")
+    what = f"{kind.replace('_', ' ')}: {line.item.replace('_', ' ')} {line.tier_no or ''}".strip()
+    start, amount = f"{bill.month:%Y-%m-%d}", f"{line.amount:f}"
+    if line.quantity is None or line.price is None:
+        return [start, category, what, "1", "Each", amount, amount]
+    unit = {"requests": "Requests"}.get(kind, "GB" if kind.startswith("per_gb") else "Mb/Second")
+    return [start, category, what, nine_digits(line.quantity), unit, f"{line.price:f}", amount]
 
 
 def _roster(scenario: Scenario, events: Events) -> Arrival:

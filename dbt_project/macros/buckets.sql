@@ -62,3 +62,33 @@
     ) as ranked
     {% if keys %}group by {{ by }}{% endif %}
 {%- endmacro %}
+
+{#
+    Counts of time to first byte and of throughput in buckets, by `keys` ({name: expression}), hits
+    and misses apart: one scan, then one row for each measure that a request has.
+#}
+{% macro qos_buckets(relation, keys) -%}
+    select
+        {% for name in keys %}{{ name }}, {% endfor %}
+        measure,
+        is_hit,
+        bucket,
+        cast(sum(requests) as bigint) as requests
+    from (
+        {%- for measure, has, value in [
+            ('ttfb_ms', has_ttfb(), 'ttfb_ms'),
+            ('throughput_kbps', has_throughput(), throughput_kbps()),
+        ] %}
+        select
+            {% for name, expression in keys.items() %}{{ expression }} as {{ name }}, {% endfor %}
+            '{{ measure }}' as measure,
+            {{ is_hit() }} as is_hit,
+            {{ ttfb_bucket(value) }} as bucket,
+            {{ relation }}.requests
+        from {{ relation }}
+        where {{ has }}
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ) as measured
+    group by {% for name in keys %}{{ name }}, {% endfor %}measure, is_hit, bucket
+{%- endmacro %}

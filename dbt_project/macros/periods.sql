@@ -1,7 +1,7 @@
 {#
-    Which hours and months a run rebuilds, and time arithmetic. All intervals are half-open and UTC.
+    Which hours, days and months a run rebuilds, and time arithmetic. All intervals are half-open and UTC.
 
-    A run asks with the variables `hours` and `months`, or else with the build plan; with neither it
+    A run asks with the variables `hours`, `days` and `months`, or else with the build plan; with neither it
     asks for everything. The orchestration uses the plan: other variables in each call make dbt
     parse the whole project each time (2 s of CPU).
 
@@ -14,6 +14,11 @@
         '[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):00:00([+]00:00|Z)'
     ) -%}
     {{ return(asked or planned_periods('hour')) }}
+{%- endmacro %}
+
+{% macro requested_days() -%}
+    {%- set asked = _requested('days', '2026-11-16', '[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]') -%}
+    {{ return(asked or planned_periods('day')) }}
 {%- endmacro %}
 
 {% macro requested_months() -%}
@@ -45,9 +50,17 @@
 
 {# Return [start, end) pairs: neighbouring hours become one range, so a day is one comparison. #}
 {% macro hour_ranges() -%}
+    {{ return(_joined(requested_hours(), modules.datetime.timedelta(hours=1))) }}
+{%- endmacro %}
+
+{% macro day_ranges() -%}
+    {{ return(_joined(requested_days(), modules.datetime.timedelta(days=1))) }}
+{%- endmacro %}
+
+{% macro _joined(starts, length) -%}
     {%- set ranges = [] -%}
-    {%- for start in requested_hours() -%}
-        {%- set end = start + modules.datetime.timedelta(hours=1) -%}
+    {%- for start in starts -%}
+        {%- set end = start + length -%}
         {%- if ranges and ranges[-1][1] == start -%}
             {%- do ranges.append((ranges.pop()[0], end)) -%}
         {%- else -%}
@@ -75,9 +88,27 @@
     {{ _in_ranges(column, hour_ranges(), false) }}
 {%- endmacro %}
 
+{# The same for days. #}
+{% macro in_requested_days(column) -%}
+    {{ _in_ranges(column, day_ranges(), false) }}
+{%- endmacro %}
+
 {# The same for months; is_date: the column is a date, else an instant. #}
 {% macro in_requested_months(column, is_date=true) -%}
     {{ _in_ranges(column, month_ranges(), is_date) }}
+{%- endmacro %}
+
+{#
+    The condition "may belong to a requested month of some time zone": zones reach from 14 hours
+    before UTC to 12 after it.
+#}
+{% macro near_requested_months(column) -%}
+    {%- set wide = [] -%}
+    {%- for start, end in month_ranges() -%}
+        {%- do wide.append((start - modules.datetime.timedelta(hours=14),
+            end + modules.datetime.timedelta(hours=12))) -%}
+    {%- endfor -%}
+    {{ _in_ranges(column, wide, false) }}
 {%- endmacro %}
 
 {% macro _in_ranges(column, ranges, is_date) -%}
@@ -123,12 +154,29 @@
 {% macro month_of(column) -%}cast(date_trunc('month', {{ column }}) as date){%- endmacro %}
 
 {# What a test looks at: the periods the run built, by whichever column the relation has. #}
-{% macro built_periods(hour_column, month_column) -%}
+{% macro built_periods(hour_column, month_column, day_column=none) -%}
     {%- if hour_column -%}
         {{ in_requested_hours(hour_column) }}
+    {%- elif day_column -%}
+        {{ in_requested_days(day_column) }}
     {%- elif month_column -%}
         {{ in_requested_months(month_column) }}
     {%- else -%}
         true
     {%- endif -%}
+{%- endmacro %}
+
+{# The starts of all days or minutes from one date to before another: MetricFlow's time spines. #}
+{% macro spine(unit, first, until) -%}
+    {{ return(adapter.dispatch('spine', 'weir')(unit, first, until)) }}
+{%- endmacro %}
+{% macro default__spine(unit, first, until) -%}
+    select explode(sequence(
+        timestamp '{{ first }}', timestamp '{{ until }}' - interval 1 {{ unit }}, interval 1 {{ unit }}
+    )) as starts_at
+{%- endmacro %}
+{% macro duckdb__spine(unit, first, until) -%}
+    select cast(unnest(range(
+        timestamp '{{ first }}', timestamp '{{ until }}', interval '1 {{ unit }}'
+    )) as timestamptz) as starts_at
 {%- endmacro %}

@@ -1,18 +1,25 @@
 {#
-    Incremental strategies replace_hours and replace_months: delete the *requested* periods from the
+    Incremental strategies replace_hours, replace_days and replace_months: delete the *requested* periods from the
     target, then insert what the query gives, in one transaction.
 
     Why not those that come with dbt: delete+insert and merge delete what the query gives, so a
     group that vanished and an hour that became empty stay for ever; microbatch wants contiguous
     ranges, goes on after a failed batch and pays for each empty one.
 
-    A model names its column: `hour_column` (an hour or any finer slot) or `month_column` (a date).
+    A model names its column: `hour_column` (an hour or any finer slot), `day_column`
+    (an instant) or `month_column` (a date).
     Nothing requested means everything: the whole table is replaced.
 #}
 
 {% macro get_incremental_replace_hours_sql(arg_dict) -%}
     {{ return(
         _replace(arg_dict, in_requested_hours(_period_column('hour_column', 'replace_hours')))
+    ) }}
+{%- endmacro %}
+
+{% macro get_incremental_replace_days_sql(arg_dict) -%}
+    {{ return(
+        _replace(arg_dict, in_requested_days(_period_column('day_column', 'replace_days')))
     ) }}
 {%- endmacro %}
 

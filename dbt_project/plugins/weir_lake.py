@@ -1,7 +1,7 @@
 """The dbt-duckdb plugin: shows dbt the lake, pinned, and the price contracts.
 
-Belongs here: views over snapshots of Iceberg tables, the table of price tiers, and saying who
-holds the build file. Does not: any number (models/) or rule of a contract (weir_prices).
+Belongs here: views over snapshots of Iceberg tables, the tables of price contracts, and saying who
+holds the build file. Does not: any number (models/) or rule of a contract (lake/contracts).
 
 The plan (a JSON file) pins the snapshots and names the hours and months that a run rebuilds; it
 sees the rows of those hours alone::
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 from dbt.adapters.duckdb.plugins import BasePlugin
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
@@ -37,10 +38,18 @@ from pyiceberg.expressions import (
     LessThan,
     Or,
 )
-from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
-from weir_prices import PriceContractError, Tier, load_contracts
+from pyiceberg.types import (
+    BooleanType,
+    IcebergType,
+    IntegerType,
+    LongType,
+    NestedField,
+    StringType,
+    TimestamptzType,
+)
 
 from lake.catalog import open_catalog
+from lake.contracts import TABLES, PriceContractError, load_contracts, rows_of
 from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql, show_files
 from lake.records import BRONZE, COUNTERS, FEEDS
 from lake.settings import load_settings
@@ -57,14 +66,22 @@ GOLD_TRAFFIC = (
     NestedField(8, "hit_requests", LongType(), required=True),
     NestedField(9, "hit_bytes", LongType(), required=True),
 )
+#: published marts that days are added from, and the column that says when
+GOLD_OF_DAYS = {
+    "qos_places_hourly": "hour", "qos_5m": "slot_start", "qos_buckets_hourly": "hour",
+}  # fmt: skip
+_CONTRACTS_OF_MARTS = Path(__file__).parents[1] / "models" / "marts" / "metrics" / "_qos.yml"
+_TYPES: dict[str, IcebergType] = {
+    "timestamptz": TimestamptzType(),
+    "varchar": StringType(),
+    "bigint": LongType(),
+    "integer": IntegerType(),
+    "boolean": BooleanType(),
+}
 _HOUR = dt.timedelta(hours=1)
+_DAY = dt.timedelta(days=1)
 #: a filter is judged once per file and range; beyond this the smallest gaps are read as well
 _MAX_RANGES = 40
-_TIERS_DDL = (
-    "contract_id VARCHAR, vendor VARCHAR, currency VARCHAR, valid_from DATE, valid_to DATE, "
-    "line_no INTEGER, kind VARCHAR, tier_from_gb DECIMAL(38,9), tier_to_gb DECIMAL(38,9), "
-    "tier_from_bytes DECIMAL(38,0), tier_to_bytes DECIMAL(38,0), unit_price DECIMAL(18,9)"
-)
 
 
 class BuildFileLockedError(RuntimeError):
@@ -77,15 +94,16 @@ class BuildPlanError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """Snapshots to read, hours and months (their first instants) to rebuild; none means all."""
+    """Snapshots to read, hours, days and months (first instants) to rebuild; none means all."""
 
     pins: dict[str, int | None] = field(default_factory=dict)
     hours: tuple[dt.datetime, ...] = ()
     months: tuple[dt.datetime, ...] = ()
+    days: tuple[dt.datetime, ...] = ()
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
-    """Create the views `bronze.*` and `gold.*` and the table `contracts.price_contract_tiers`."""
+    """Create the views `bronze.*` and `gold.*` and the tables of `contracts`."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Read the configuration of profiles.yml; see that the build file can be opened."""
@@ -122,11 +140,12 @@ def read_plan(name: str) -> Plan:
             },
             tuple(sorted({_hour(text) for text in data.get("hours") or ()})),
             tuple(sorted({_month(text) for text in data.get("months") or ()})),
+            tuple(sorted({_day(text) for text in data.get("days") or ()})),
         )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BuildPlanError(
             f"build plan {name}: {error}; expected a JSON object with pins (table to snapshot id), "
-            "hours (2026-11-16T00:00:00+00:00) and months (2026-11-01), in UTC. Let the "
+            "hours (2026-11-16T00:00:00+00:00), days and months (2026-11-01), in UTC. Let the "
             "orchestration write it, or unset WEIR_BUILD_PLAN."
         ) from error
 
@@ -139,11 +158,16 @@ def _hour(text: str) -> dt.datetime:
     return moment
 
 
-def _month(text: str) -> dt.datetime:
+def _day(text: str) -> dt.datetime:
     day = dt.date.fromisoformat(text)
+    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
+
+
+def _month(text: str) -> dt.datetime:
+    day = _day(text)
     if day.day != 1:
         raise ValueError(f"{text} is no first day of a month")
-    return dt.datetime(day.year, day.month, 1, tzinfo=dt.UTC)
+    return day
 
 
 def check_unlocked(path: Path, config: dict[str, Any]) -> None:
@@ -183,11 +207,16 @@ def show_lake(conn: duckdb.DuckDBPyConnection, catalog: Catalog, plan: Plan) -> 
         _create_view(conn, record.identifier, sql)
     sql = _relation_sql(catalog, plan, "gold.traffic_5m", GOLD_TRAFFIC, None)
     _create_view(conn, "gold.traffic_5m", sql)
+    for name, column in GOLD_OF_DAYS.items():
+        identifier = f"gold.{name}"
+        empty = [] if _exists(catalog, identifier) else contract_fields(name)
+        days = periods_filter(plan.days, _DAY, column)
+        _create_view(conn, identifier, _relation_sql(catalog, plan, identifier, empty, days))
     conn.execute(
         "CREATE OR REPLACE TABLE bronze.build_plan "
         "(period VARCHAR NOT NULL, starts_at TIMESTAMPTZ NOT NULL)"
     )
-    for period, starts in (("hour", plan.hours), ("month", plan.months)):
+    for period, starts in (("hour", plan.hours), ("day", plan.days), ("month", plan.months)):
         conn.execute(
             "INSERT INTO bronze.build_plan SELECT ?, unnest(?::TIMESTAMPTZ[])",
             [period, list(starts)],
@@ -212,6 +241,25 @@ def _relation_sql(
     return relation_sql(table, plan.pins.get(identifier), row_filter)
 
 
+def _exists(catalog: Catalog, identifier: str) -> bool:
+    try:
+        catalog.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return False
+    return True
+
+
+def contract_fields(name: str) -> list[NestedField]:
+    """Return the columns that a published mart will have, from its contract."""
+    text = _CONTRACTS_OF_MARTS.read_text(encoding="utf-8")
+    models = yaml.safe_load(text)["models"]
+    (model,) = (m for m in models if m["name"] == name)
+    return [
+        NestedField(i, c["name"], _TYPES[c["data_type"]], required=True)
+        for i, c in enumerate(model["columns"], 1)
+    ]
+
+
 def _create_view(conn: duckdb.DuckDBPyConnection, identifier: str, sql: str) -> None:
     schema, name = (quote_identifier(part) for part in identifier.split("."))
     conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -220,13 +268,20 @@ def _create_view(conn: duckdb.DuckDBPyConnection, identifier: str, sql: str) -> 
 
 def hours_filter(hours: Sequence[dt.datetime]) -> BooleanExpression | None:
     """Return a filter on event_time that keeps every file of these hours; None for all."""
-    if not hours:
+    return periods_filter(hours, _HOUR, "event_time")
+
+
+def periods_filter(
+    starts: Sequence[dt.datetime], length: dt.timedelta, column: str
+) -> BooleanExpression | None:
+    """Return a filter on a column that keeps every file of these periods; None for all."""
+    if not starts:
         return None
-    ranges = _covering(_ranges(sorted(hours)), _MAX_RANGES)
+    ranges = _covering(_ranges(sorted(starts), length), _MAX_RANGES)
     parts: list[BooleanExpression] = [
         And(
-            GreaterThanOrEqual("event_time", start.isoformat()),
-            LessThan("event_time", end.isoformat()),
+            GreaterThanOrEqual(column, start.isoformat()),
+            LessThan(column, end.isoformat()),
         )
         for start, end in ranges
     ]
@@ -236,14 +291,16 @@ def hours_filter(hours: Sequence[dt.datetime]) -> BooleanExpression | None:
     return combined
 
 
-def _ranges(hours: Sequence[dt.datetime]) -> list[tuple[dt.datetime, dt.datetime]]:
-    """Return half-open ranges, neighbouring hours in one."""
+def _ranges(
+    starts: Sequence[dt.datetime], length: dt.timedelta = _HOUR
+) -> list[tuple[dt.datetime, dt.datetime]]:
+    """Return half-open ranges, neighbouring periods in one."""
     ranges: list[tuple[dt.datetime, dt.datetime]] = []
-    for hour in hours:
-        if ranges and ranges[-1][1] == hour:
-            ranges[-1] = (ranges[-1][0], hour + _HOUR)
+    for start in starts:
+        if ranges and ranges[-1][1] == start:
+            ranges[-1] = (ranges[-1][0], start + length)
         else:
-            ranges.append((hour, hour + _HOUR))
+            ranges.append((start, start + length))
     return ranges
 
 
@@ -260,56 +317,41 @@ def _covering(
 
 
 def show_contracts(conn: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Create `contracts.price_contract_tiers`.
+    """Create the tables of `contracts`.
 
-    A broken contract must stop bills, not the delivery marts of the same connection: then the
+    A broken contract must stop bills, not the delivery marts of the same connection: then each
     relation is a view that raises what is wrong as soon as a model reads it.
     """
     conn.execute("CREATE SCHEMA IF NOT EXISTS contracts")
-    _drop_any(conn)
     try:
-        tiers = load_contracts(folder)
+        rows = rows_of(load_contracts(folder))
     except PriceContractError as error:
-        columns = ", ".join(
-            f"NULL::{type_} AS {name}"
-            for name, type_ in (c.split(" ", 1) for c in _TIERS_DDL.split(", "))
-        )
-        conn.execute(
-            f"CREATE VIEW contracts.price_contract_tiers AS SELECT {columns} "
-            f"FROM (SELECT error({quote_literal(str(error))}) AS e) WHERE e IS NOT NULL"
-        )
+        for name, columns in TABLES.items():
+            _drop_any(conn, name)
+            nulls = ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items())
+            conn.execute(
+                f"CREATE VIEW contracts.{quote_identifier(name)} AS SELECT {nulls} "
+                f"FROM (SELECT error({quote_literal(str(error))}) AS e) WHERE e IS NOT NULL"
+            )
         return
-    conn.execute(f"CREATE TABLE contracts.price_contract_tiers ({_TIERS_DDL})")
-    for tier in tiers:
-        conn.execute(
-            "INSERT INTO contracts.price_contract_tiers VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-            _row(tier),
-        )
+    for name, columns in TABLES.items():
+        _drop_any(conn, name)
+        ddl = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        conn.execute(f"CREATE TABLE contracts.{quote_identifier(name)} ({ddl})")
+        if rows[name]:
+            marks = ", ".join("?" for _ in columns)
+            conn.executemany(
+                f"INSERT INTO contracts.{quote_identifier(name)} VALUES ({marks})", rows[name]
+            )
 
 
-def _drop_any(conn: duckdb.DuckDBPyConnection) -> None:
+def _drop_any(conn: duckdb.DuckDBPyConnection, name: str) -> None:
     """Drop the relation, table or view: DROP TABLE IF EXISTS fails on a view."""
     row = conn.execute(
         "SELECT table_type FROM information_schema.tables WHERE table_schema = 'contracts' "
-        "AND table_name = 'price_contract_tiers' AND table_catalog = current_database()"
+        "AND table_name = ? AND table_catalog = current_database()",
+        [name],
     ).fetchone()
     if row is not None:
         kind = "VIEW" if row[0] == "VIEW" else "TABLE"
-        conn.execute(f"DROP {kind} contracts.price_contract_tiers")
-
-
-def _row(tier: Tier) -> list[object]:
-    return [
-        tier.contract_id,
-        tier.vendor,
-        tier.currency,
-        tier.valid_from,
-        tier.valid_to,
-        tier.line_no,
-        tier.kind,
-        tier.from_gb,
-        tier.to_gb,
-        tier.from_bytes,
-        tier.to_bytes,
-        tier.unit_price,
-    ]
+        conn.execute(f"DROP {kind} contracts.{quote_identifier(name)}")

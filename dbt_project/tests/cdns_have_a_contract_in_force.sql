@@ -3,10 +3,10 @@
 -- Traffic that no contract prices is missing from the bills: worth a warning, not a stop.
 select usage.month, usage.cdn, sum(usage.bytes) as bytes
 from {{ ref('usage_monthly') }} as usage
-left join {{ source('contracts', 'price_contract_tiers') }} as tiers
-    on usage.cdn = tiers.vendor
-    and usage.month >= tiers.valid_from
-    and (usage.month < tiers.valid_to or tiers.valid_to is null)
+left join {{ source('contracts', 'price_contracts') }} as contracts
+    on usage.cdn = contracts.vendor
+    and usage.month >= contracts.valid_from
+    and (usage.month < contracts.valid_to or contracts.valid_to is null)
 where {{ in_requested_months('usage.month') }}
-and tiers.vendor is null
+and contracts.vendor is null
 group by 1, 2

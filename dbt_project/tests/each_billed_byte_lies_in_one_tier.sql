@@ -1,25 +1,24 @@
 {{ config(tags=['billing']) }}
 
-with usage as (
+-- Where a GB is 10^9 bytes and nothing is added to the log, quantities are exact to the byte.
+with components as (
 
-    select month, cdn as vendor, {{ bytes_to_gb('sum(bytes)') }} as quantity_gb
-    from {{ ref('usage_monthly') }}
+    select
+        month,
+        contract_id,
+        component_no,
+        scope,
+        max(logged) as logged,
+        sum(quantity) as quantity
+    from {{ ref('bill_lines') }}
     where {{ in_requested_months('month') }}
-    group by 1, 2
-
-),
-
-bills as (
-
-    select month, vendor, sum(quantity_gb) as quantity_gb
-    from {{ ref('bills') }}
-    where {{ in_requested_months('month') }}
-    group by 1, 2
+    and kind in ('per_gb_graduated', 'per_gb_volume')
+    and item = 'tier'
+    and unit = 'GB'
+    and factor = 1
+    group by 1, 2, 3, 4
 
 )
 
-select *
-from bills
-left join usage on usage.month = bills.month and usage.vendor = bills.vendor
-where usage.month is null
-or usage.quantity_gb <> bills.quantity_gb
+select * from components
+where quantity <> {{ bytes_to_gb('logged') }}

@@ -2,7 +2,7 @@
 
 with lines as (
 
-    select month, contract_id, sum(quantity_gb) as quantity_gb, sum(amount) as amount
+    select month, contract_id, sum(amount) as amount
     from {{ ref('bill_lines') }}
     where {{ in_requested_months('month') }}
     group by 1, 2
@@ -11,7 +11,7 @@ with lines as (
 
 bills as (
 
-    select month, contract_id, quantity_gb, amount
+    select month, contract_id, amount
     from {{ ref('bills') }}
     where {{ in_requested_months('month') }}
 
@@ -22,5 +22,4 @@ from lines
 full join bills on lines.month = bills.month and lines.contract_id = bills.contract_id
 where lines.month is null
 or bills.month is null
-or lines.quantity_gb <> bills.quantity_gb
 or lines.amount <> bills.amount

@@ -1,8 +1,7 @@
 {{ config(tags=['delivery']) }}
 
--- Counted once more from the rows and their decimal weights. Requests are rounded once per CDN and
--- customer, bytes once per group: half of one each is the most that may be lost or won, and nothing
--- where weights are whole.
+-- Counted once more from the rows and their decimal weights. Both are rounded once per CDN and
+-- customer: half of one each is the most that may be lost or won, and nothing where weights are whole.
 with counted as (
 
     select
@@ -19,7 +18,6 @@ rolled_up as (
 
     select
         {{ slot_start('slot_start', 3600) }} as hour,
-        count(*) as traffic_groups,
         count(distinct cdn || ' ' || customer) as customers,
         sum(requests) as requests,
         sum(bytes) as bytes
@@ -35,4 +33,4 @@ full join rolled_up on counted.hour = rolled_up.hour
 where counted.hour is null
 or rolled_up.hour is null
 or abs(counted.requests - rolled_up.requests) * 2 > rolled_up.customers
-or abs(counted.bytes - rolled_up.bytes) * 2 > rolled_up.traffic_groups
+or abs(counted.bytes - rolled_up.bytes) * 2 > rolled_up.customers

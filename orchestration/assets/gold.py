@@ -13,6 +13,7 @@ from orchestration.resources import Clock, Lake
 
 _OWNERS: dict[Family, list[str]] = {
     "delivery": ["team:delivery"],
+    "rollup": ["team:delivery"],
     "engagement": ["team:recommendation"],
     "billing": ["team:finance"],
 }

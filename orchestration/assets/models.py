@@ -34,6 +34,7 @@ from orchestration.settings import DBT_PROJECT, exported, price_contracts, tool
 #: one writer at a time: DuckDB locks the build file
 POOL = "duckdb_writer"
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"
+CONTRACTS = dg.AssetKey(["contracts", "price_contracts"])
 
 
 class Translator(DagsterDbtTranslator):  # type: ignore[misc]
@@ -43,13 +44,17 @@ class Translator(DagsterDbtTranslator):  # type: ignore[misc]
         # source tests as checks would defeat blocking checks on the sources' own assets
         super().__init__(
             settings=DagsterDbtTranslatorSettings(
-                enable_asset_checks=True, enable_source_tests_as_checks=False
+                enable_asset_checks=True,
+                enable_source_tests_as_checks=False,
+                enable_duplicate_source_asset_keys=True,  # all tables of contracts are one asset
             )
         )
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         """Return [layer, name]."""
         props = dbt_resource_props
+        if props["resource_type"] == "source" and props["source_name"] == "contracts":
+            return CONTRACTS
         if props["resource_type"] == "source":
             return dg.AssetKey([props["source_name"], props["name"]])
         return dg.AssetKey([props["fqn"][1], props["name"]])
@@ -69,7 +74,7 @@ def manifest() -> Path:
 def contracts_spec() -> dg.AssetSpec:
     """Return the price contracts, which people write."""
     return dg.AssetSpec(
-        ["contracts", "price_contract_tiers"],
+        CONTRACTS,
         description="Price contracts: one YAML file a contract, in dbt_project/price_contracts",
         owners=["team:finance"],
         group_name="contracts",

@@ -15,7 +15,7 @@ from orchestration.operations import feeds, open_lake
 from orchestration.refresh import find_stale
 from orchestration.settings import price_contracts
 
-_FAMILIES: tuple[Family, ...] = ("delivery", "engagement", "billing")
+_FAMILIES: tuple[Family, ...] = ("delivery", "rollup", "engagement", "billing")
 _COUNTS = ("lines", "accepted", "rejected", "header", "blank")
 
 

@@ -40,6 +40,13 @@ from (
 group by all
 """
 
+_LINES_OF = """
+select month || ' ' || contract_id || ' ' || component_no || '. ' || item
+    || coalesce(' ' || cast(tier_no as varchar), ''),
+    sum(cast(quantity as decimal(38, 9))), sum(cast(amount as decimal(38, 6)))
+from {} group by month, contract_id, component_no, item, tier_no
+"""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -227,22 +234,19 @@ class Truth:
         return _compare("usage", ["requests", "bytes"], pipeline, truth)
 
     def _bills(self) -> list[Check]:
-        lines = self._by(
-            "select month || ' ' || contract_id || ' from GB ' || cast(tier_from_gb as bigint), "
-            "quantity_gb, amount from gold.bill_lines"
-        )
-        true_lines = self._by(
-            "select month || ' ' || contract_id || ' from GB ' || cast(tier_from_gb as bigint), "
-            "cast(quantity_gb as decimal(38, 9)), cast(amount as decimal(38, 2)) from truth_bills"
-        )
+        """Compare each component's amount and tiers' quantities, then the totals.
+
+        Lines are added up over scopes and days: a daily price has thirty of them.
+        """
+        lines = self._by(_LINES_OF.format("gold.bill_lines"))
+        true_lines = self._by(_LINES_OF.format("truth_bills"))
         totals = self._by("select month || ' ' || contract_id, amount from gold.bills")
         true_totals = self._by(
-            "select distinct month || ' ' || contract_id, cast(total as decimal(38, 2)) "
+            "select distinct month || ' ' || contract_id, cast(total as decimal(38, 6)) "
             "from truth_bills"
         )
-        used = {k: v for k, v in true_lines.items() if k in lines or any(v)}
         return [
-            *_compare("bill", ["quantity GB", "amount"], lines, used),
+            *_compare("bill", ["quantity", "amount"], lines, true_lines),
             *_compare("bill", ["total"], totals, true_totals),
         ]
 
@@ -269,7 +273,15 @@ def _compare(
 def _number(value: Any) -> Number:
     if value is None:
         return 0
-    return value if isinstance(value, Decimal) else int(value)
+    if not isinstance(value, Decimal):
+        return int(value)
+    # as people write money: two digits, more only where they say something
+    return max(value.normalize(), value.quantize(Decimal("0.01")), key=_digits) if value else 0
+
+
+def _digits(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
 
 
 def read_incidents(ledger: Path) -> list[dict[str, Any]]:

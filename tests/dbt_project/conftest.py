@@ -23,10 +23,13 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
+from pyiceberg.types import NestedField
 
 from lake.catalog import ensure_table, open_catalog, table_of
+from lake.publish import publish_partitions
 from lake.records import CDN_REQUESTS, REC_EVENTS, Record
 from lake.settings import load_settings
+from lake.versions import Family, Stale
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 Row = dict[str, Any]
@@ -110,11 +113,20 @@ class Weir:
 
     def publish_traffic(self, rows: Sequence[Row]) -> None:
         """Append rows to the published mart."""
-        schema = Schema(*importlib.import_module("weir_lake").GOLD_TRAFFIC)
+        fields = importlib.import_module("weir_lake").GOLD_TRAFFIC
+        # as a publication makes it: Arrow from the build file has no required columns
+        schema = Schema(*(NestedField(f.field_id, f.name, f.field_type) for f in fields))
         table = ensure_table(self.catalog, "gold.traffic_5m", schema)
         zeros = dict.fromkeys(("requests", "bytes", "bytes_in", "hit_requests", "hit_bytes"), 0)
         base = {"cdn": "cloudfront", "pop": "FRA50", "customer": "acme"} | zeros
         table.append(pa.Table.from_pylist([base | r for r in rows], schema_to_pyarrow(schema)))
+
+    def publish(self, *starts: dt.datetime, family: Family = "delivery") -> None:
+        """Publish what was built of these hours (days, months), as the refresh does."""
+        passed = [Stale(family, start, "v", 0) for start in starts]
+        publish_partitions(
+            self.catalog, self.home / "build.duckdb", family, passed, {}, "r", at("23:30")
+        )
 
     def invoke(self, *arguments: str) -> dbtRunnerResult:
         """Run dbt in this process and let go of the build file."""
@@ -180,11 +192,6 @@ def plugins() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def lake_plugin(plugins: None) -> ModuleType:
     return importlib.import_module("weir_lake")
-
-
-@pytest.fixture(scope="session")
-def prices(plugins: None) -> ModuleType:
-    return importlib.import_module("weir_prices")
 
 
 @pytest.fixture(scope="session")

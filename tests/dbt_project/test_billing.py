@@ -1,13 +1,16 @@
-"""Bills: published vectors, tiers against an independent reckoning, contracts that are refused."""
+"""Bills as marts: from published traffic, month by month, under the contracts of a folder."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 import yaml
+
+from lake.contracts import load_contracts
 
 from .conftest import PROJECT, message_of
 
@@ -59,15 +62,15 @@ def test_51200_gb_cost_4147_dollars_20(weir, contracts):
     )
     weir.build("tag:billing")
     assert weir.rows(
-        "select line_no, tier_from_gb, tier_to_gb, quantity_gb, unit_price, amount "
+        "select line_no, tier_from, tier_to, quantity, unit_price, amount "
         "from marts.bill_lines order by line_no"
     ) == [
         (1, 0, 10240, 10240, Decimal("0.085"), Decimal("870.40")),
         (2, 10240, None, 40960, Decimal("0.080"), Decimal("3276.80")),
     ]
-    assert weir.rows("select * from marts.bills") == [
-        (dt.date(2026, 2, 1), "c1", "cloudfront", "USD", 51200, Decimal("4147.20"))
-    ]
+    assert weir.rows(
+        "select month, contract_id, currency, logged_bytes, amount from marts.bills"
+    ) == [(dt.date(2026, 2, 1), "c1", "USD", 51_200 * GB, Decimal("4147.20"))]
     assert weir.rows("select * from marts.usage_monthly order by customer") == [
         (dt.date(2026, 2, 1), "cloudfront", "acme", 3, 50_000 * GB),
         (dt.date(2026, 2, 1), "cloudfront", "other", 4, 1_200 * GB),
@@ -83,7 +86,7 @@ def test_bills_equal_an_independent_reckoning_to_the_cent(weir):
     usage = edges + [dice.randrange(1, 500 * GB) for _ in months[len(edges) :]]
     weir.publish_traffic([_slot(y, m, bytes=b) for (y, m), b in zip(months, usage, strict=True)])
     weir.build("tag:billing")
-    bills = dict(weir.rows("select month, amount from marts.bills"))
+    bills = dict(weir.rows("select month, amount from marts.bills where vendor = 'cloudfront'"))
     for (year, month), total in zip(months, usage, strict=True):
         amount = Decimal(0)
         for tier in tiers:
@@ -131,10 +134,10 @@ def test_a_refresh_touches_the_requested_months_alone_and_empties_what_became_em
         january = [row for row in before[table] if row[0] == dt.date(2026, 1, 1)]
         where = "month = date '2026-01-01'"
         assert weir.rows(f"select * from marts.{table} where {where} order by all") == january
-    assert weir.rows("select count(*) from marts.bills") == [(2,)]
+    assert weir.rows("select distinct month(month) from marts.bills order by 1") == [(1,), (3,)]
 
 
-_BILLING = ("usage_monthly", "bill_lines", "bills")
+_BILLING = ("usage_monthly", "bill_lines", "bills", "bill_allocations")
 
 
 def test_no_column_of_the_billing_marts_is_a_double(weir):
@@ -152,86 +155,48 @@ def test_a_broken_contract_stops_bills_with_its_message_and_nothing_else(weir, c
     weir.publish_traffic([_slot(2026, 2, bytes=GB)])
     weir.build("tag:billing")
     bills = weir.rows("select * from marts.bills")
-    file = contracts(unit="GiB")
+    file = contracts(unit="TB")
     result = weir.run("tag:billing")
     assert not result.success
-    assert f"{file}: unit: unknown unit 'GiB'; expected one of GB" in message_of(result)
+    assert f"{file}: line 11: unit: unknown unit 'TB'; expected one of" in message_of(result)
     assert weir.rows("select * from marts.bills") == bills
     weir.build("tag:delivery tag:engagement")
     contracts()
     weir.build("tag:billing")
 
 
-def _with_tiers(*tiers: dict[str, object]) -> dict[str, object]:
-    return {"components": [{"kind": "per_gb_graduated", "tiers": list(tiers)}]}
+def test_the_contracts_of_the_project_are_sound():
+    contracts = [g.contract for g in load_contracts(PROJECT / "price_contracts")]
+    assert {c.vendor for c in contracts} >= {"cloudfront"}
 
 
-OPEN = {"from_gb": 0, "price_per_gb": "1"}
-BROKEN = {
-    "gap": (
-        _with_tiers({"from_gb": 0, "to_gb": 10, "price_per_gb": "1"}, OPEN | {"from_gb": 11}),
-        "components[0].tiers[1].from_gb: 11 leaves a gap after the previous tier, which ends "
-        "at 10; expected 10.",
-    ),
-    "overlap": (
-        _with_tiers({"from_gb": 0, "to_gb": 10, "price_per_gb": "1"}, OPEN | {"from_gb": 9}),
-        "components[0].tiers[1].from_gb: 9 overlaps the previous tier, which ends at 10",
-    ),
-    "start": (_with_tiers(OPEN | {"from_gb": 1}), "tiers[0].from_gb: 1 leaves a gap"),
-    "closed end": (_with_tiers(OPEN | {"to_gb": 10}), "bytes above it have no price"),
-    "after the open tier": (_with_tiers(OPEN, OPEN), "tiers[1]: follows a tier without to_gb"),
-    "empty tier": (_with_tiers(OPEN | {"to_gb": 0}), "tiers[0].to_gb: 0 is not above from_gb 0"),
-    "no price": (_with_tiers({"from_gb": 0}), "tiers[0].price_per_gb: missing"),
-    "binary price": (
-        _with_tiers(OPEN | {"price_per_gb": 0.085}),
-        "tiers[0].price_per_gb: 0.085 is a float; expected a whole number or a quoted decimal",
-    ),
-    "negative price": (_with_tiers(OPEN | {"price_per_gb": "-1"}), "price_per_gb: '-1'; expected"),
-    "word": (_with_tiers(OPEN | {"price_per_gb": "ten"}), "'ten'; expected a decimal number"),
-    "not a number": (_with_tiers(OPEN | {"price_per_gb": "NaN"}), "'NaN'; expected a number"),
-    "too fine": (_with_tiers(OPEN | {"price_per_gb": "0.0000000001"}), "finer than 10^-9"),
-    "unit": ({"unit": "TB"}, "unit: unknown unit 'TB'; expected one of GB"),
-    "kind": ({"components": [{"kind": "flat", "tiers": [OPEN]}]}, "unknown kind 'flat'"),
-    "no tiers": (_with_tiers(), "components[0].tiers: []; expected a list"),
-    "middle of a month": (
-        {"valid_from": dt.date(2026, 1, 15)},
-        "valid_from: 2026-01-15; expected the first day of a month",
-    ),
-    "ends before": ({"valid_to": dt.date(2026, 1, 1)}, "valid_to: 2026-01-01 is not after"),
-    "misspelt": ({"vendour": "x"}, "vendour: unknown field; expected only"),
-}
-
-
-@pytest.mark.parametrize(("fields", "expected"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_contract_is_refused_by_file_field_and_remedy(prices, contracts, fields, expected):
-    file = contracts(**fields)
-    with pytest.raises(prices.PriceContractError) as refused:
-        prices.read_contract(file)
-    assert str(refused.value).startswith(f"{file}: ")
-    assert expected in str(refused.value)
-
-
-def test_a_contract_that_is_not_yaml_is_refused_by_line(prices, tmp_path):
-    file = tmp_path / "x.yaml"
-    file.write_text("contract_id: a\nvendor: [b\n")
-    with pytest.raises(prices.PriceContractError, match=r"x\.yaml: line 3: not YAML"):
-        prices.read_contract(file)
-
-
-def test_two_contracts_of_a_vendor_in_force_at_once_are_refused(prices, contracts, tmp_path):
+def test_a_version_known_later_replaces_the_one_before_it_unless_one_asks_as_of_then(
+    weir, contracts
+):
     contracts()
-    contracts(contract_id="c2")
-    with pytest.raises(prices.PriceContractError, match=r"c2\.yaml: valid_from: 2026-01-01 falls"):
-        prices.load_contracts(tmp_path / "contracts")
-
-
-def test_two_contracts_of_one_name_are_refused(prices, contracts, tmp_path):
-    contracts(vendor="other").rename(tmp_path / "contracts" / "b.yaml")
+    file = contracts(version=2, known_from=dt.date(2026, 5, 10), unit="GiB")
+    file.rename(file.with_name("c1-v2.yaml"))
     contracts()
-    with pytest.raises(prices.PriceContractError, match="one file per contract"):
-        prices.load_contracts(tmp_path / "contracts")
+    weir.publish_traffic([_slot(2026, 2, bytes=100 * 2**30)])
+    weir.build("tag:billing")
+    sql = "select contract_version, amount from marts.bills"
+    assert weir.rows(sql) == [(2, Decimal("8.50"))]
+    as_of = json.dumps({"known_at": "2026-05-09T23:59:59Z"})
+    result = weir.invoke("run", "--select", "tag:billing", "--vars", as_of)
+    assert result.success, message_of(result)
+    assert weir.rows(sql) == [(1, Decimal("9.13"))]  # 107.3741824 GB at 0.085
+    refused = weir.invoke("run", "--select", "tag:billing", "--vars", '{"known_at": "1\' or"}')
+    assert "expected an instant in UTC" in message_of(refused)
 
 
-def test_the_contracts_of_the_project_are_sound(prices):
-    tiers = prices.load_contracts(PROJECT / "price_contracts")
-    assert {t.vendor for t in tiers} >= {"cloudfront"}
+def test_a_month_of_another_time_zone_takes_its_hours_from_two_months_of_utc(weir, contracts):
+    contracts(timezone="Asia/Shanghai")
+    last = dt.datetime(2026, 1, 31, 15, 55, tzinfo=dt.UTC)
+    first = dt.datetime(2026, 1, 31, 16, tzinfo=dt.UTC)
+    weir.publish_traffic(
+        [{"slot_start": last, "bytes": GB}, {"slot_start": first, "bytes": 100 * GB}]
+    )
+    weir.build("tag:billing", months=["2026-02-01"])
+    assert weir.rows("select month, logged_bytes from marts.bills") == [
+        (dt.date(2026, 2, 1), 100 * GB)
+    ]

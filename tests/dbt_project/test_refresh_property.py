@@ -18,7 +18,19 @@ from lake.records import CDN_REQUESTS, REC_EVENTS
 
 from .conftest import Row, Weir, event, hour, message_of, request
 
-MARTS = ("traffic_5m", "qos_hourly", "ttfb_buckets_hourly", "engagement_hourly")
+MARTS = (
+    "traffic_5m",
+    "qos_hourly",
+    "ttfb_buckets_hourly",
+    "engagement_hourly",
+    "qos_5m",
+    "qos_places_hourly",
+    "qos_buckets_5m",
+    "qos_buckets_hourly",
+    "qos_hops_hourly",
+    "pop_headroom_hourly",
+    "rosetta_hourly",
+)
 DELIVERIES = ("d1", "d2", "d3")
 KEYS = 7
 
@@ -48,6 +60,13 @@ _drawn = st.fixed_dictionaries(
         "status": st.sampled_from([200, 404, 499]),
         "ttfb_ms": st.sampled_from([None, 0.0, 20.0, 300.0]),
         "bytes_out_total": st.sampled_from([None, 5, 8000]),
+        "is_viewer": st.sampled_from([True, True, False]),
+        "country": st.sampled_from(["DE", None]),
+        "asn": st.sampled_from([3320, None]),
+        "http_version": st.sampled_from(["HTTP/2.0", "h3"]),
+        "duration_ms": st.sampled_from([None, 25.5, 900.0]),
+        "bytes_out_body": st.sampled_from([None, 70_000]),
+        "is_origin_fetch": st.booleans(),
         "sample_weight": st.sampled_from([Decimal(1), Decimal("2.5")]),
     }
 )

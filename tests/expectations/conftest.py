@@ -21,6 +21,8 @@ from lake.catalog import open_catalog, table_of
 from lake.records import LANDED
 from lake.settings import load_settings
 
+from .qos_build import good_rows
+
 HOUR = datetime(2026, 11, 16, 10, tzinfo=UTC)
 MONTH = date(2026, 11, 1)
 Rows = list[dict[str, Any]]
@@ -266,10 +268,14 @@ create table marts.engagement_hourly (hour timestamptz, customer varchar, scene 
 create table marts.usage_monthly (month date, cdn varchar, customer varchar, requests bigint,
     bytes bigint);
 create table marts.bill_lines (month date, contract_id varchar, vendor varchar, currency varchar,
-    line_no integer, kind varchar, tier_from_gb decimal(18, 6), tier_to_gb decimal(18, 6),
-    quantity_gb decimal(18, 6), unit_price decimal(18, 6), amount decimal(38, 2));
+    line_no integer, component_no integer, kind varchar, item varchar, scope varchar, unit varchar,
+    tier_from decimal(38, 9), tier_to decimal(38, 9), quantity decimal(38, 9),
+    unit_price decimal(18, 9), logged decimal(38, 0), factor decimal(9, 6), amount decimal(38, 6));
 create table marts.bills (month date, contract_id varchar, vendor varchar, currency varchar,
-    quantity_gb decimal(18, 6), amount decimal(38, 2));
+    zone varchar, requests decimal(38, 0), logged_bytes decimal(38, 0), amount_low decimal(38, 6),
+    amount decimal(38, 6), amount_high decimal(38, 6));
+create table marts.bill_allocations (month date, contract_id varchar, vendor varchar,
+    currency varchar, method varchar, dimension varchar, part varchar, amount decimal(38, 6));
 """
 # a tenant that is not known is a null: every comparison between marts must survive it
 _HOURS = """
@@ -292,13 +298,20 @@ insert into marts.usage_monthly
     select m, 'cloudfront', c, 1000, b
     from unnest([{months}]) as a(m), (values ('aurora', 1000000400), (null, 500000000)) as t(c, b);
 insert into marts.bills
-    select m, 'c1', 'cloudfront', 'USD', 1.5, 150.00 from unnest([{months}]) as a(m);
+    select m, 'c1', 'cloudfront', 'USD', 'UTC', 2000, 1500000400, 150, 150, 150
+    from unnest([{months}]) as a(m);
+insert into marts.bill_allocations
+    select m, 'c1', 'cloudfront', 'USD', w, d, p, 75
+    from unnest([{months}]) as a(m), (values ('volume'), ('billed_slot')) as w(w),
+        (values ('customer'), ('pop')) as d(d), (values ('a'), ('b')) as p(p);
 insert into marts.bill_lines
-    select m, 'c1', 'cloudfront', 'USD', n, k, f, t, q, p, x
+    select m, 'c1', 'cloudfront', 'USD', n, c, k, i, null, u, f, t, q, p, b, o, x
     from unnest([{months}]) as a(m), (values
-        (1, 'tier', 0, 1, 1.0, 100.0, 100.00),
-        (2, 'tier', 1, null, 0.5, 80.0, 40.00),
-        (3, 'minimum', null, null, null, null, 10.00)) as l(n, k, f, t, q, p, x);
+        (1, 1, 'per_gb_graduated', 'tier', 'GB', 0, 1, 1.0, 100.0, 1500000400, 1, 100.00),
+        (2, 1, 'per_gb_graduated', 'tier', 'GB', 1, null, 0.5000004, 80.0, 1500000400, 1, 41.00),
+        (3, 2, 'minimum', 'minimum', null, null, null, null, null, null, null, 10.00),
+        (4, 3, 'credit', 'credit', null, null, null, null, null, null, null, -1.00)
+    ) as l(n, c, k, i, u, f, t, q, p, b, o, x);
 """
 
 
@@ -308,10 +321,13 @@ def good_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("build") / "build.duckdb"
     hours = ", ".join(f"timestamptz '{HOUR + timedelta(hours=n)}'" for n in (0, 1))
     months = "date '2026-10-01', date '2026-11-01'"
+    days = "timestamptz '2026-11-15 00:00:00+00', timestamptz '2026-11-16 00:00:00+00'"
     with duckdb.connect(str(path)) as connection:
         connection.execute(_SCHEMA)
         connection.execute(_HOURS.format(hours=hours))
         connection.execute(_MONTHS.format(months=months))
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(good_rows(hours, days))
     return path
 
 

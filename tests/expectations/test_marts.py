@@ -11,19 +11,23 @@ import duckdb
 import pytest
 
 from expectations.rules import MARTS_FILE, load_rules
-from expectations.runner import audit_hours, audit_months
+from expectations.runner import audit_days, audit_hours, audit_months
 from lake.audit import AuditReport, BrokenAuditError
+
+from .qos_build import defects
 
 BuildWith = Callable[[str], Path]
 HOUR = datetime(2026, 11, 16, 10, tzinfo=UTC)
 BAD_HOUR, EMPTY_HOUR = HOUR + timedelta(hours=1), HOUR + timedelta(hours=2)
+DAYS = [date(2026, 11, 15), date(2026, 11, 16), date(2026, 11, 17)]
+_DAY = "timestamptz '2026-11-16 00:00:00+00'"
 MONTHS = [date(2026, 10, 1), date(2026, 11, 1), date(2026, 12, 1)]
 _AT = "timestamptz '2026-11-16 11:00:00+00'"
 
 
 def _set(table: str, change: str) -> str:
     key = f"slot_start = {_AT}" if table == "traffic_5m" else f"hour = {_AT}"
-    if table in {"usage_monthly", "bill_lines", "bills"}:
+    if table in {"usage_monthly", "bill_lines", "bills", "bill_allocations"}:
         key = "month = date '2026-11-01'"
     return f"update marts.{table} set {change} where {key}"
 
@@ -31,7 +35,7 @@ def _set(table: str, change: str) -> str:
 def _again(table: str) -> str:
     key = "slot_start" if table == "traffic_5m" else "hour"
     moment = _AT
-    if table in {"usage_monthly", "bill_lines", "bills"}:
+    if table in {"usage_monthly", "bill_lines", "bills", "bill_allocations"}:
         key, moment = "month", "date '2026-11-01'"
     return f"insert into marts.{table} select * from marts.{table} where {key} = {moment} limit 1"
 
@@ -75,19 +79,25 @@ DEFECTS = {
     "usage_monthly/usage_keys_are_unique": _again("usage_monthly"),
     "usage_monthly/usage_is_not_negative": _set("usage_monthly", "requests = -1"),
     "bill_lines/line_keys_are_unique": _again("bill_lines"),
-    "bill_lines/line_amounts_are_not_negative": _set("bill_lines", "quantity_gb = -1"),
-    "bill_lines/tiers_ascend": _set("bill_lines", "tier_to_gb = tier_from_gb"),
-    "bill_lines/tier_quantities_add_up_to_the_bill": _set(
-        "bill_lines", "quantity_gb = quantity_gb + 0.000001"
+    "bill_lines/line_amounts_are_not_negative": _set("bill_lines", "quantity = -1"),
+    "bill_lines/tiers_ascend": _set("bill_lines", "tier_to = tier_from"),
+    "bill_lines/tier_quantities_add_up_to_the_usage": _set(
+        "bill_lines", "quantity = quantity + 0.000001"
     ),
     "bills/bill_is_the_sum_of_its_lines": _set("bills", "amount = amount + 0.01"),
     "bills/bills_and_lines_come_together": (
         "delete from marts.bills where month = date '2026-11-01'"
     ),
-    "bills/quantity_is_the_usage_of_the_vendor": _set("bills", "quantity_gb = 1.500002"),
+    "bills/usage_is_billed_once": _set("bills", "logged_bytes = logged_bytes + 1"),
     "bills/usage_is_billed": _set("usage_monthly", "cdn = 'cloudflare'"),
     "bills/bill_keys_are_unique": _again("bills"),
     "bills/bill_amounts_are_not_negative": _set("bills", "amount = -150"),
+    **defects(_AT, _DAY),
+    "bill_allocations/allocation_keys_are_unique": _again("bill_allocations"),
+    "bill_allocations/parts_add_up_to_the_bill": _set("bill_allocations", "amount = 75.01"),
+    "bill_allocations/every_bill_is_allocated": (
+        "delete from marts.bill_allocations where month = date '2026-11-01'"
+    ),
 }
 CASES = [
     (suite.profiles[0], f"{suite.name}/{rule.name}")
@@ -99,6 +109,8 @@ CASES = [
 def _judged(build: Path, profile: str) -> AuditReport:
     if profile == "months.billing":
         return audit_months(build, MONTHS)
+    if profile == "days.rollup":
+        return audit_days(build, DAYS)
     hours = [HOUR, BAD_HOUR, EMPTY_HOUR]
     family: Literal["delivery", "engagement"] = (
         "delivery" if profile == "hours.delivery" else "engagement"
@@ -118,13 +130,17 @@ def test_no_defect_is_planted_for_a_rule_that_is_gone() -> None:
 def test_rule_fails_on_its_defect_and_spares_the_other_partitions(
     profile: str, rule: str, build_with: BuildWith
 ) -> None:
-    bad = "2026-11-01" if profile == "months.billing" else BAD_HOUR.isoformat()
+    bad = {"months.billing": "2026-11-01", "days.rollup": "2026-11-16"}.get(
+        profile, BAD_HOUR.isoformat()
+    )
     failed = _failed(_judged(build_with(DEFECTS[rule]), profile))
     assert (bad, rule) in failed
     assert {subject for subject, _ in failed} == {bad}
 
 
-@pytest.mark.parametrize("profile", ["hours.delivery", "hours.engagement", "months.billing"])
+@pytest.mark.parametrize(
+    "profile", ["hours.delivery", "days.rollup", "hours.engagement", "months.billing"]
+)
 def test_good_and_empty_partitions_pass_every_rule(good_build: Path, profile: str) -> None:
     report = _judged(good_build, profile)
     assert _failed(report) == set()
@@ -169,13 +185,17 @@ def test_a_missing_cent_is_seen_on_a_bill_beyond_the_precision_of_floats(
 
 def test_two_contracts_of_one_vendor_share_its_usage(build_with: BuildWith) -> None:
     build = build_with(
-        "update marts.bills set quantity_gb = 1.0; "
-        "insert into marts.bills select month, 'c2', vendor, currency, 0.5, 0 from marts.bills; "
-        "insert into marts.bill_lines select month, 'c2', vendor, currency, 1, 'flat', null, null,"
-        " 0.5, 0, 0 from marts.bills where contract_id = 'c2'"
+        "update marts.bills set logged_bytes = 1000000400; "
+        "insert into marts.bills select * replace ('c2' as contract_id, 500000000 as logged_bytes) "
+        "from marts.bills"
     )
-    rule = "bills/quantity_is_the_usage_of_the_vendor"
+    rule = "bills/usage_is_billed_once"
     assert rule not in {found for _, found in _failed(audit_months(build, MONTHS))}
+
+
+def test_a_month_of_another_time_zone_is_not_held_against_utc(build_with: BuildWith) -> None:
+    build = build_with("update marts.bills set logged_bytes = 10**12, zone = 'Asia/Shanghai'")
+    assert audit_months(build, MONTHS).failures == {}
 
 
 def test_a_missing_build_file_is_a_broken_audit(tmp_path: Path) -> None:
@@ -198,7 +218,7 @@ def test_a_missing_mart_is_a_broken_audit(build_with: BuildWith, table: str) -> 
 
 
 def test_a_mart_without_a_measured_column_is_a_broken_audit(build_with: BuildWith) -> None:
-    build = build_with("alter table marts.bills drop column quantity_gb")
+    build = build_with("alter table marts.bills drop column logged_bytes")
     with pytest.raises(BrokenAuditError, match="raised BinderException"):
         audit_months(build, MONTHS)
 
@@ -219,6 +239,11 @@ def test_what_is_no_hour_or_no_month_is_a_broken_audit(good_build: Path) -> None
         audit_hours(good_build, "delivery", [HOUR.replace(tzinfo=None)])
     with pytest.raises(BrokenAuditError, match="is no month"):
         audit_months(good_build, [date(2026, 11, 2)])
+
+
+def test_an_instant_is_no_day(good_build: Path) -> None:
+    with pytest.raises(BrokenAuditError, match="is an instant"):
+        audit_days(good_build, [HOUR])
 
 
 def test_the_build_file_is_closed_after_an_audit(build_with: BuildWith) -> None:

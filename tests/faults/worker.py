@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 import lake.ingest
+import lake.publish
 from lake.audit import AuditReport, CheckResult
 from lake.catalog import ensure_all, open_catalog, table_of
 from lake.commit import complete_pending
@@ -26,6 +27,7 @@ from lake.maintenance.policy import load_policy
 from lake.maintenance.recovery import rebuild
 from lake.maintenance.run import upkeep
 from lake.maintenance.sweep import sweep
+from lake.marts import marts_of
 from lake.publish import publish_partitions, release
 from lake.reads import relation_sql
 from lake.records import BRONZE, DELIVERIES
@@ -45,6 +47,10 @@ MARTS = {
     "engagement_hourly": "select date_trunc('hour', event_time) as hour, event_type, "
     "count(distinct row_key) as events from rec group by all",
 }
+
+
+# the others of a family are published by the same steps: four make every point of a kill
+lake.publish.marts_of = lambda family: [m for m in marts_of(family) if m.name in MARTS]
 
 
 def audit(subjects):

@@ -20,13 +20,10 @@ from lake.pseudonyms import Keyring
 from lake.refused import RefusedError
 from lake.source import ABSOLUTE_RANGE
 
-#: those that another one shares all of its reading with run with the slow tests
-ALIKE = (
-    "nginx", "varnishncsa", "ats_squid", "akamai_ds2_structured", "azure_front_door",
-    "experiment_assignments", "items", "creators", "nginx_json", "apache_json",
-)  # fmt: skip
+#: one for each way of reading; the others share theirs with one of these and run when it is slow
+OFTEN = ("cloudfront_v1", "cloudflare_logpush", "rec_events", "apache", "akamai_ds2", "fastly")
 FAMILIES = tuple(
-    pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name
+    name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow)
     for name, family in formats.FAMILIES.items()
     if family not in formats.COUNTER_FAMILIES  # judged line by line: test_counters.py
 )

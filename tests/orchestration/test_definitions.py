@@ -12,12 +12,24 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from lake.marts import marts_of
 from lake.records import LANDED
 from lake.settings import PACKAGED_SOURCES
 from orchestration.build import build_defs
 from orchestration.resources import Clock, Lake
 from orchestration.settings import PROJECT, tool
 
+BILLING_STEPS = (
+    "days",
+    "lines",
+    "months",
+    "narrowed",
+    "quantities",
+    "reach",
+    "summed",
+    "traffic",
+    "usage",
+)
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],
     "bronze": ["bronze/cdn_requests", "bronze/rec_events"],
@@ -34,8 +46,9 @@ ASSETS = {
         "bronze/vendor_usage",
     ],
     "ops": ["ops/check_results", "ops/deliveries", "ops/refreshes", "ops/rejects", "ops/releases"],
-    "contracts": ["contracts/price_contract_tiers"],
+    "contracts": ["contracts/price_contracts"],
     "staging": [
+        *(f"intermediate/int_billing__{step}" for step in BILLING_STEPS),
         "intermediate/int_cdn__duplicates_hourly",
         "intermediate/int_cdn__traffic_5m",
         "intermediate/int_rec__duplicates_hourly",
@@ -44,16 +57,42 @@ ASSETS = {
     ],
     "marts_metrics": [
         "marts/engagement_hourly",
+        "marts/pop_headroom_hourly",
+        "marts/qos_5m",
+        "marts/qos_buckets_5m",
+        "marts/qos_buckets_daily",
+        "marts/qos_buckets_hourly",
+        "marts/qos_daily",
+        "marts/qos_hops_hourly",
         "marts/qos_hourly",
+        "marts/qos_places_hourly",
+        "marts/qos_pops_daily",
+        "marts/rosetta_hourly",
         "marts/traffic_5m",
         "marts/ttfb_buckets_hourly",
     ],
-    "marts_billing": ["marts/bill_lines", "marts/bills", "marts/usage_monthly"],
+    "marts_billing": [
+        "marts/bill_allocations",
+        "marts/bill_lines",
+        "marts/bills",
+        "marts/usage_monthly",
+    ],
     "gold": [
+        "gold/bill_allocations",
         "gold/bill_lines",
         "gold/bills",
         "gold/engagement_hourly",
+        "gold/pop_headroom_hourly",
+        "gold/qos_5m",
+        "gold/qos_buckets_5m",
+        "gold/qos_buckets_daily",
+        "gold/qos_buckets_hourly",
+        "gold/qos_daily",
+        "gold/qos_hops_hourly",
         "gold/qos_hourly",
+        "gold/qos_places_hourly",
+        "gold/qos_pops_daily",
+        "gold/rosetta_hourly",
         "gold/traffic_5m",
         "gold/ttfb_buckets_hourly",
         "gold/usage_monthly",
@@ -141,6 +180,7 @@ def test_jobs_sensors_and_schedules_are_these(defs: dg.Definitions) -> None:
         "refresh_billing",
         "refresh_delivery",
         "refresh_engagement",
+        "refresh_rollup",
         "sweep_orphans",
     }
     assert {s.name for s in repository.sensor_defs} == {
@@ -148,6 +188,7 @@ def test_jobs_sensors_and_schedules_are_these(defs: dg.Definitions) -> None:
         "stale_billing",
         "stale_delivery",
         "stale_engagement",
+        "stale_rollup",
     }
     assert {s.name: s.cron_schedule for s in repository.schedule_defs} == {
         "ingest_hourly": "7 * * * *",
@@ -186,11 +227,22 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
         "gold/traffic_5m",
         "gold/qos_hourly",
         "gold/ttfb_buckets_hourly",
+        "gold/pop_headroom_hourly",
+        "gold/qos_5m",
+        "gold/qos_buckets_5m",
+        "gold/qos_buckets_hourly",
+        "gold/qos_hops_hourly",
+        "gold/qos_places_hourly",
+        "gold/rosetta_hourly",
+    }
+    assert selected["refresh_rollup"] == {
+        f"{layer}/{mart}"
+        for layer in ("marts", "gold")
+        for mart in ("qos_daily", "qos_pops_daily", "qos_buckets_daily")
     }
     assert selected["refresh_billing"] == {
-        f"{layer}/{mart}" for layer in ("marts", "gold") for mart in ("usage_monthly", "bill_lines",
-                                                                      "bills")
-    }  # fmt: skip
+        f"{layer}/{mart.name}" for layer in ("marts", "gold") for mart in marts_of("billing")
+    } | {f"intermediate/int_billing__{step}" for step in BILLING_STEPS}
     for keys in selected.values():
         assert not [k for k in keys if k.startswith(("bronze/", "landing/"))]
 
@@ -198,7 +250,7 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
 def test_a_refresh_runs_the_expectations_between_build_and_publication(
     defs: dg.Definitions,
 ) -> None:
-    for family in ("delivery", "engagement", "billing"):
+    for family in ("delivery", "rollup", "engagement", "billing"):
         steps = [n.name for n in jobs(defs)[f"refresh_{family}"].nodes_in_topological_order]
 
         order = [f"{family}_models", f"{family}_expectations", f"publish_{family}"]
@@ -228,6 +280,7 @@ import socket, sys
 def refuse(*_args, **_kwargs):
     raise AssertionError("the network was touched")
 socket.socket.connect = refuse
+from lake.marts import marts_of
 from orchestration.build import build_defs
 build_defs().get_repository_def()
 print("great_expectations" in sys.modules)

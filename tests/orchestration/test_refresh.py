@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lake.audit import AuditReport, BrokenAuditError, CheckResult
-from lake.publish import publish_partitions
+from lake.publish import marts_of, publish_partitions
 from lake.settings import LakeSettings, load_settings
 from lake.versions import Stale
 from orchestration import refresh
@@ -180,10 +180,10 @@ def record_published(settings: LakeSettings, partitions: list[Stale]) -> None:
 
     with duckdb.connect(str(settings.build_file)) as build:
         build.execute("create schema if not exists marts")
-        for mart in ("traffic_5m", "qos_hourly", "ttfb_buckets_hourly"):
-            at = "slot_start" if mart == "traffic_5m" else "hour"
-            build.execute(f"create table if not exists marts.{mart} ({at} timestamptz)")
-        for mart in ("usage_monthly", "bill_lines", "bills"):
+        for mart in marts_of("delivery"):
+            at = mart.partition_by
+            build.execute(f"create table if not exists {mart.build} ({at} timestamptz)")
+        for mart in ("usage_monthly", "bill_lines", "bills", "bill_allocations"):
             build.execute(f"create table if not exists marts.{mart} (month date)")
     family = partitions[0].family
     publish_partitions(

@@ -20,22 +20,20 @@ from typing import Any
 import pytest
 
 from simulator import ALL_INCIDENTS, Incident, Plan, Scenario, Tariff, simulate
+from simulator.rating import Charge, Tier
 from simulator.world import ISPS
 
 START = datetime(2026, 11, 16, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIERS = (
+    Tier(Decimal(0), Decimal(2), Decimal("0.085")),
+    Tier(Decimal(2), Decimal(3), Decimal("0.080")),
+    Tier(Decimal(3), None, Decimal("0.060")),
+)
+FLAT = (Tier(Decimal(0), None, Decimal("0.05")),)
 TARIFFS = (
-    Tariff(
-        "cloudfront-2026",
-        "cloudfront",
-        "USD",
-        (
-            (Decimal(0), Decimal(2), Decimal("0.085")),
-            (Decimal(2), Decimal(3), Decimal("0.080")),
-            (Decimal(3), None, Decimal("0.060")),
-        ),
-    ),
-    Tariff("cloudflare-2026", "cloudflare", "USD", ((Decimal(0), None, Decimal("0.05")),)),
+    Tariff("cloudfront-2026", "cloudfront", "USD", (Charge("per_gb_graduated", TIERS),)),
+    Tariff("cloudflare-2026", "cloudflare", "USD", (Charge("per_gb_graduated", FLAT),)),
 )
 
 

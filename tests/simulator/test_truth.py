@@ -102,7 +102,7 @@ def test_bills_follow_from_the_recounted_bytes(run: Any) -> None:
     assert Decimal(flat[0]["total"]) == round(gigabytes["cloudflare"] * Decimal("0.05"), 2)
     tiers = [row for row in bills if row["vendor"] == "cloudfront"]
     assert len(tiers) == 3
-    assert sum(Decimal(row["quantity_gb"]) for row in tiers) == gigabytes["cloudfront"]
+    assert sum(Decimal(row["quantity"]) for row in tiers) == gigabytes["cloudfront"]
     assert {row["total"] for row in tiers} == {str(sum(Decimal(row["amount"]) for row in tiers))}
 
 

@@ -3,11 +3,16 @@
 {% set columns = [
     'event_time', 'cdn', 'pop', 'customer', 'method', 'status', 'bytes_out_total', 'bytes_in',
     'ttfb_ms', 'cache_status', 'is_edge_hit', 'client_aborted', 'is_viewer', 'sample_weight',
+    'country', 'asn', 'http_version', 'object_type', 'duration_ms', 'bytes_out_body',
+    'is_origin_fetch', 'stream_type',
 ] %}
+{% set computed = {'stream_type': 'cmcd.st as stream_type'} %}
 
 with delivered as (
 
-    select {{ columns | join(', ') }}, row_key
+    select
+        {% for column in columns %}{{ computed.get(column, column) }}, {% endfor %}
+        row_key
     from {{ source('bronze', 'cdn_requests') }}
     where {{ in_requested_hours('event_time') }}
 

@@ -1,56 +1,53 @@
 {{ config(month_column='month') }}
 
-with usage as (
+-- The expected bill, line by line, and how each came about.
+with lines as (
 
-    -- A contract's tiers count all that a vendor delivered in the month, over all customers.
-    select month, cdn as vendor, cast(sum(bytes) as decimal(38, 0)) as bytes
-    from {{ ref('usage_monthly') }}
-    where {{ in_requested_months('month') }}
-    group by 1, 2
-
-),
-
-tiers as (
-
-    select * from {{ source('contracts', 'price_contract_tiers') }}
-
-),
-
-sliced as (
-
-    -- The part of the month's bytes that lies in each tier, cut at its edges in whole bytes.
-    select
-        usage.month,
-        tiers.contract_id,
-        tiers.vendor,
-        tiers.currency,
-        tiers.line_no,
-        tiers.kind,
-        tiers.tier_from_gb,
-        tiers.tier_to_gb,
-        tiers.unit_price,
-        {{ bytes_to_gb(
-            'least(usage.bytes, coalesce(tiers.tier_to_bytes, usage.bytes)) - tiers.tier_from_bytes'
-        ) }} as quantity_gb
-    from usage
-    inner join tiers
-        on usage.vendor = tiers.vendor
-        and usage.month >= tiers.valid_from
-        and (usage.month < tiers.valid_to or tiers.valid_to is null)
-        and usage.bytes > tiers.tier_from_bytes
+    select * from {{ ref('int_billing__lines') }}
+    where estimate = 'expected'
 
 )
 
 select
-    month,
-    contract_id,
-    vendor,
-    currency,
-    line_no,
-    kind,
-    tier_from_gb,
-    tier_to_gb,
-    quantity_gb,
-    unit_price,
-    {{ round_money(cost_of('quantity_gb', 'unit_price')) }} as amount
-from sliced
+    lines.month,
+    contracts.contract_id,
+    contracts.contract_version,
+    contracts.vendor,
+    contracts.account,
+    contracts.currency,
+    cast(row_number() over (
+        partition by lines.month, contracts.contract_key
+        order by
+            {{ line_order('lines.item') }},
+            lines.component_no,
+            lines.scope nulls first,
+            lines.billed_day nulls first,
+            lines.tier_no,
+            {{ line_suborder('lines.item') }}
+    ) as integer) as line_no,
+    lines.component_no,
+    components.kind,
+    lines.item,
+    coalesce(components.name, components.kind) as name,
+    lines.scope,
+    lines.tier_no,
+    lines.tier_from,
+    lines.tier_to,
+    components.unit,
+    lines.quantity,
+    lines.unit_price,
+    cast(lines.logged as decimal(38, 0)) as logged,
+    case when components.measure in ('bytes', 'rate') then contracts.factor end as factor,
+    lines.billed_day,
+    lines.billed_slot,
+    cast(lines.billed_rank as integer) as billed_rank,
+    cast(lines.samples as integer) as samples,
+    cast(lines.valid_days as integer) as valid_days,
+    cast(lines.month_days as integer) as month_days,
+    {{ money('lines.micros') }} as amount
+from lines
+inner join {{ source('contracts', 'price_contracts') }} as contracts
+    on contracts.contract_key = lines.contract_key
+inner join {{ source('contracts', 'price_components') }} as components
+    on components.contract_key = lines.contract_key
+    and components.component_no = lines.component_no

@@ -1,13 +1,50 @@
 {{ config(month_column='month') }}
 
--- The sum of rounded lines, as on the vendor's invoice; never the rounded sum.
+-- The sum of rounded lines, as on the vendor's invoice; never the rounded sum. Low and high say how
+-- far the bill may lie from the logs: the contract's interval of network overhead, and slots with
+-- deliveries that were held or refused.
+with sums as (
+
+    select
+        contract_key,
+        month,
+        {{ whole("sum(case when estimate = 'low' then micros else 0 end)") }} as low,
+        {{ whole("sum(case when estimate = 'expected' then micros else 0 end)") }} as expected,
+        {{ whole("sum(case when estimate = 'high' then micros else 0 end)") }} as high
+    from {{ ref('int_billing__lines') }}
+    group by 1, 2
+
+),
+
+usage as (
+
+    select
+        contract_key,
+        month,
+        cast(sum(requests) as decimal(38, 0)) as requests,
+        cast(sum(bytes) as decimal(38, 0)) as logged_bytes
+    from {{ ref('int_billing__summed') }}
+    group by 1, 2
+
+)
+
 select
-    month,
-    contract_id,
-    vendor,
-    currency,
-    cast(sum(quantity_gb) as decimal(38, 9)) as quantity_gb,
-    cast(sum(amount) as decimal(38, 2)) as amount
-from {{ ref('bill_lines') }}
-where {{ in_requested_months('month') }}
-group by 1, 2, 3, 4
+    sums.month,
+    contracts.contract_id,
+    contracts.contract_version,
+    contracts.vendor,
+    contracts.account,
+    contracts.currency,
+    contracts.zone,
+    coalesce(usage.requests, 0) as requests,
+    coalesce(usage.logged_bytes, 0) as logged_bytes,
+    -- the whole quantity at a cheaper tier may cost less than a smaller one: order the three
+    {{ money('least(sums.low, sums.expected, sums.high)') }} as amount_low,
+    {{ money('sums.expected') }} as amount,
+    {{ money('greatest(sums.low, sums.expected, sums.high)') }} as amount_high
+from sums
+inner join {{ source('contracts', 'price_contracts') }} as contracts
+    on contracts.contract_key = sums.contract_key
+left join usage
+    on usage.contract_key = sums.contract_key
+    and usage.month = sums.month

@@ -1,0 +1,223 @@
+{# Columns that the branches of int_billing__lines share, and small expressions of rating. #}
+
+{# What a slot would hold if its missing deliveries were like those that are in; rounded up. #}
+{% macro completed(count) -%}
+    case when completeness_ppm = 1000000 then {{ count }}
+        else {{ div_floor(whole(count) ~ ' * 1000000 + completeness_ppm - 1', 'completeness_ppm') }}
+    end
+{%- endmacro %}
+
+{% macro line_columns(item, billionths, micros, is_flat=false) -%}
+    contract_key,
+    month,
+    estimate,
+    component_no,
+    {{ item }} as item,
+    nullif(scope, '') as scope,
+    day as billed_day,
+    tier_no,
+    tier_from,
+    tier_to,
+    {{ 'cast(null as decimal(38, 9))' if is_flat else quantity(billionths) }} as quantity,
+    {{ 'cast(null as decimal(18, 9))' if is_flat else 'unit_price' }} as unit_price,
+    logged,
+    billed_slot,
+    billed_rank,
+    samples,
+    valid_days,
+    month_days,
+    {{ whole(micros) }} as micros
+{%- endmacro %}
+
+{% macro money_line_columns() -%}
+    contract_key,
+    month,
+    estimate,
+    component_no,
+    item,
+    cast(null as varchar) as scope,
+    cast(null as date) as billed_day,
+    cast(null as integer) as tier_no,
+    cast(null as decimal(38, 9)) as tier_from,
+    cast(null as decimal(38, 9)) as tier_to,
+    cast(null as decimal(38, 9)) as quantity,
+    cast(null as decimal(18, 9)) as unit_price,
+    cast(null as {{ whole_type() }}) as logged,
+    cast(null as {{ 'timestamptz' if target.type == 'duckdb' else 'timestamp' }}) as billed_slot,
+    cast(null as integer) as billed_rank,
+    cast(null as bigint) as samples,
+    cast(null as bigint) as valid_days,
+    cast(null as integer) as month_days,
+    {{ whole('micros') }} as micros
+{%- endmacro %}
+
+{# A bill's lines in the order in which they are reckoned. #}
+{% macro line_order(item) -%}
+    case {{ item }}
+        when 'fee' then 2 when 'shortfall' then 3 when 'surcharge' then 3 when 'minimum' then 4
+        when 'credit' then 5 when 'tax' then 6 else 1
+    end
+{%- endmacro %}
+{% macro line_suborder(item) -%}
+    case {{ item }} when 'commit_unused' then 2 when 'flat' then 3 else 1 end
+{%- endmacro %}
+
+{#
+    Usage under its contract: each row in its billing month and day, its region by the beginning of
+    its PoP's name (the longest that fits), in the one contract of its customer, with the component
+    that prices its traffic and the one that prices its requests. relation: usage as it came
+    (int_billing__traffic), or summed already (int_billing__narrowed).
+#}
+{% macro billed_usage(relation) %}
+with traffic as (
+
+    select * from {{ relation }}
+
+),
+
+months as (
+
+    select * from {{ ref('int_billing__months') }}
+
+),
+
+customers as (
+
+    select * from {{ source('contracts', 'price_contract_customers') }}
+
+),
+
+slots as (
+
+    select
+        days.contract_key,
+        days.vendor,
+        days.month,
+        days.day,
+        {{ slot_after('days.starts_at', 'numbers.n') }} as slot_start
+    from {{ ref('int_billing__days') }} as days
+    inner join {{ numbers(300) }} as numbers on numbers.n < days.slots
+
+),
+
+named_elsewhere as (
+
+    select distinct months.vendor, months.month, customers.customer
+    from months
+    inner join customers on customers.contract_key = months.contract_key
+
+),
+
+fitting as (
+
+    select
+        regions.contract_key,
+        pops.pop,
+        regions.region,
+        row_number() over (
+            partition by regions.contract_key, pops.pop
+            order by length(regions.pop_prefix) desc
+        ) as place
+    from (select distinct pop from traffic where pop is not null) as pops
+    inner join {{ source('contracts', 'price_contract_regions') }} as regions
+        on left(pops.pop, length(regions.pop_prefix)) = regions.pop_prefix
+
+),
+
+pop_regions as (
+
+    select contract_key, pop, region from fitting
+    where place = 1
+
+),
+
+placed as (
+
+    select
+        slots.contract_key,
+        slots.month,
+        slots.day,
+        traffic.*
+    from traffic
+    inner join slots
+        on slots.slot_start = traffic.slot_start
+        and slots.vendor = traffic.vendor
+
+    union all
+
+    select
+        months.contract_key,
+        months.month,
+        cast(null as date) as day,
+        traffic.*
+    from traffic
+    inner join months
+        on months.month = traffic.period
+        and months.vendor = traffic.vendor
+
+),
+
+parts as (
+
+    select * from {{ source('contracts', 'price_component_parts') }}
+
+),
+
+rests as (
+
+    select
+        contract_key,
+        max(case when measure in ('bytes', 'rate') then component_no end) as traffic_no,
+        max(case when measure = 'requests' then component_no end) as requests_no
+    from {{ source('contracts', 'price_components') }}
+    where is_rest
+    group by 1
+
+)
+
+select
+    placed.contract_key,
+    placed.month,
+    placed.day,
+    placed.slot_start,
+    placed.scope,
+    placed.pop,
+    coalesce(placed.region, pop_regions.region, 'other') as region,
+    coalesce(regions.component_no, rests.traffic_no) as traffic_no,
+    coalesce(schemes.component_no, rests.requests_no) as requests_no,
+    placed.requests,
+    placed.bytes,
+    placed.bytes_in,
+    placed.completeness_ppm
+from placed
+inner join months
+    on months.contract_key = placed.contract_key
+    and months.month = placed.month
+inner join rests on rests.contract_key = placed.contract_key
+left join customers
+    on customers.contract_key = placed.contract_key
+    and customers.customer = placed.scope
+left join named_elsewhere
+    on named_elsewhere.vendor = placed.vendor
+    and named_elsewhere.month = placed.month
+    and named_elsewhere.customer = placed.scope
+left join pop_regions
+    on pop_regions.contract_key = placed.contract_key
+    and pop_regions.pop = placed.pop
+left join parts as regions
+    on regions.contract_key = placed.contract_key
+    and regions.part = coalesce(placed.region, pop_regions.region, 'other')
+    and regions.measure = 'traffic'
+left join parts as schemes
+    on schemes.contract_key = placed.contract_key
+    and schemes.part = coalesce(placed.scheme, 'other')
+    and schemes.measure = 'requests'
+where customers.customer is not null
+or (months.is_rest and named_elsewhere.customer is null)
+{% endmacro %}
+
+{#
+    A column of the usage that rating may do without: weir bill, which knows the one contract, puts
+    an empty text in place of scopes and PoPs that it does not name, and sums over them at once.
+#}
+{% macro kept_column(name) -%}{{ name }}{%- endmacro %}

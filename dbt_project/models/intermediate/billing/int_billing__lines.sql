@@ -1,0 +1,400 @@
+{{ config(tags=['billing']) }}
+
+-- The lines of every bill, under the low, expected and high estimate: usage by tier, then what a
+-- contract adds to or takes off the sum. Each line is rounded once; from there on whole millionths.
+with contracts as (
+
+    select * from {{ source('contracts', 'price_contracts') }}
+
+),
+
+components as (
+
+    select * from {{ source('contracts', 'price_components') }}
+
+),
+
+months as (
+
+    select * from {{ ref('int_billing__months') }}
+
+),
+
+tiered as (
+
+    select
+        quantities.*,
+        components.tier_rule,
+        tiers.tier_no,
+        tiers.tier_from,
+        tiers.tier_to,
+        tiers.is_committed,
+        tiers.unit_price,
+        tiers.price_num,
+        tiers.price_den,
+        tiers.flat,
+        contracts.rounding_mode,
+        contracts.minors,
+        contracts.micros_per_minor,
+        tiers.from_base * quantities.scale as from_scaled,
+        tiers.to_base * quantities.scale as to_scaled
+    from {{ ref('int_billing__quantities') }} as quantities
+    inner join components
+        on components.contract_key = quantities.contract_key
+        and components.component_no = quantities.component_no
+    inner join {{ source('contracts', 'price_contract_tiers') }} as tiers
+        on tiers.contract_key = quantities.contract_key
+        and tiers.component_no = quantities.component_no
+    inner join contracts on contracts.contract_key = quantities.contract_key
+
+),
+
+-- Tiers that the quantity reached: graduated all up to it, else the one it lies in. The first tier
+-- is always reached: its flat amount, its commit and a line that says 0 do not wait for usage.
+reached as (
+
+    select
+        *,
+        case
+            when tier_rule = 'graduated' then least(q, coalesce(to_scaled, q)) - from_scaled
+            else q
+        end as used,
+        case when is_committed then to_scaled - from_scaled end as committed
+    from tiered
+    where tier_no = 1 and q = 0
+    or (q > from_scaled and (tier_rule = 'graduated' or q <= to_scaled or to_scaled is null))
+
+),
+
+priced as (
+
+    select
+        *,
+        unit_base * scale as unit_scaled,
+        {{ whole('price_num') }} * prorate_num * minors as numerator,
+        {{ whole('price_den') }} * prorate_den * unit_base * scale as denominator
+    from reached
+
+),
+
+multiplied as (
+
+    select
+        *,
+        used * numerator as used_numerator,
+        committed * numerator as committed_numerator,
+        used * 1000000000 as used_billionths,
+        (committed - used) * 1000000000 as unused_billionths,
+        {{ micros('flat') }} as flat_micros
+    from priced
+
+),
+
+amounts as (
+
+    select
+        *,
+        {{ div_rounded('used_numerator', 'denominator', 'rounding_mode') }} * micros_per_minor
+            as used_micros,
+        {{ div_rounded('committed_numerator', 'denominator', 'rounding_mode') }} * micros_per_minor
+            as committed_micros,
+        {{ div_rounded('used_billionths', 'unit_scaled', "'half_up'") }} as used_shown,
+        {{ div_rounded('unused_billionths', 'unit_scaled', "'half_up'") }} as unused_shown,
+        {{ div_rounded('flat_micros', 'micros_per_minor', 'rounding_mode') }} * micros_per_minor
+            as flat_rounded
+    from multiplied
+
+),
+
+usage_lines as (
+
+    select {{ line_columns("case when is_committed then 'commit' else 'tier' end",
+        'used_shown', 'used_micros') }}
+    from amounts
+
+    union all
+
+    -- What is committed and unused: the whole commit's amount less that of the used part, so that
+    -- the two lines cost what the commit costs, to the cent.
+    select {{ line_columns("'commit_unused'", 'unused_shown', 'committed_micros - used_micros') }}
+    from amounts
+    where is_committed and committed > used
+
+    union all
+
+    select {{ line_columns("'flat'", 'cast(null as ' ~ whole_type() ~ ')', 'flat_rounded',
+        is_flat=true) }}
+    from amounts
+    where flat > 0
+
+),
+
+money as (
+
+    select
+        months.contract_key,
+        months.month,
+        estimates.estimate,
+        components.component_no,
+        components.measure,
+        components.share_num,
+        components.share_den,
+        contracts.rounding_mode,
+        contracts.micros_per_minor,
+        {{ micros('components.amount') }} as amount_micros
+    from months
+    inner join components
+        on components.contract_key = months.contract_key
+        and components.measure in ('fee', 'commit', 'minimum', 'credit', 'tax')
+        and (months.month >= components.first_month or components.first_month is null)
+        and (months.month <= components.last_month or components.last_month is null)
+    inner join contracts on contracts.contract_key = months.contract_key
+    inner join {{ source('contracts', 'price_contract_estimates') }} as estimates
+        on estimates.contract_key = months.contract_key
+
+),
+
+rounded as (
+
+    select
+        *,
+        {{ div_rounded('amount_micros', 'micros_per_minor', 'rounding_mode') }} * micros_per_minor
+            as amount_rounded
+    from money
+
+),
+
+fees as (
+
+    select * from rounded
+    where measure = 'fee'
+
+),
+
+-- From here on every month in force, also one without a line of usage: its commit is due.
+sums as (
+
+    select
+        months.contract_key,
+        months.month,
+        estimates.estimate,
+        coalesce({{ whole('sum(first_lines.micros)') }}, 0) as micros
+    from months
+    inner join {{ source('contracts', 'price_contract_estimates') }} as estimates
+        on estimates.contract_key = months.contract_key
+    left join (
+        select contract_key, month, estimate, micros from usage_lines
+        union all
+        select contract_key, month, estimate, amount_rounded as micros from fees
+    ) as first_lines
+        on first_lines.contract_key = months.contract_key
+        and first_lines.month = months.month
+        and first_lines.estimate = estimates.estimate
+    group by 1, 2, 3
+
+),
+
+commits as (
+
+    select
+        rounded.*,
+        sums.micros as before,
+        case when sums.micros > rounded.amount_rounded
+            then (sums.micros - rounded.amount_rounded) * share_num else 0 end as over_numerator,
+        {{ whole('share_den') }} * micros_per_minor as over_denominator
+    from rounded
+    inner join sums
+        on sums.contract_key = rounded.contract_key
+        and sums.month = rounded.month
+        and sums.estimate = rounded.estimate
+    where rounded.measure = 'commit'
+
+),
+
+commit_lines as (
+
+    select
+        contract_key,
+        month,
+        estimate,
+        component_no,
+        case when before < amount_rounded then 'shortfall' else 'surcharge' end as item,
+        case when before < amount_rounded then amount_rounded - before
+            else {{ div_rounded('over_numerator', 'over_denominator', 'rounding_mode') }}
+                * micros_per_minor end as micros
+    from commits
+
+),
+
+committed_sums as (
+
+    select
+        sums.contract_key,
+        sums.month,
+        sums.estimate,
+        sums.micros + coalesce(commit_lines.micros, 0) as micros
+    from sums
+    left join commit_lines
+        on commit_lines.contract_key = sums.contract_key
+        and commit_lines.month = sums.month
+        and commit_lines.estimate = sums.estimate
+
+),
+
+minimum_lines as (
+
+    select
+        rounded.contract_key,
+        rounded.month,
+        rounded.estimate,
+        rounded.component_no,
+        greatest(rounded.amount_rounded - committed_sums.micros, 0) as micros
+    from rounded
+    inner join committed_sums
+        on committed_sums.contract_key = rounded.contract_key
+        and committed_sums.month = rounded.month
+        and committed_sums.estimate = rounded.estimate
+    where rounded.measure = 'minimum'
+
+),
+
+subtotals as (
+
+    select
+        committed_sums.contract_key,
+        committed_sums.month,
+        committed_sums.estimate,
+        committed_sums.micros + coalesce(minimum_lines.micros, 0) as micros
+    from committed_sums
+    left join minimum_lines
+        on minimum_lines.contract_key = committed_sums.contract_key
+        and minimum_lines.month = committed_sums.month
+        and minimum_lines.estimate = committed_sums.estimate
+
+),
+
+wanted_credits as (
+
+    select
+        rounded.*,
+        subtotals.micros as before,
+        subtotals.micros * coalesce(share_num, 0) as share_numerator,
+        {{ whole('coalesce(share_den, 1)') }} * micros_per_minor as share_denominator
+    from rounded
+    inner join subtotals
+        on subtotals.contract_key = rounded.contract_key
+        and subtotals.month = rounded.month
+        and subtotals.estimate = rounded.estimate
+    where rounded.measure = 'credit'
+
+),
+
+credit_amounts as (
+
+    select
+        *,
+        coalesce(
+            amount_rounded,
+            {{ div_rounded('share_numerator', 'share_denominator', 'rounding_mode') }}
+            * micros_per_minor
+        ) as wanted
+    from wanted_credits
+
+),
+
+credit_sums as (
+
+    select
+        *,
+        {{ whole('sum(wanted) over (partition by contract_key, month, estimate
+            order by component_no rows between unbounded preceding and current row)') }} as upto
+    from credit_amounts
+
+),
+
+-- Credits take off what there is, in the contract's order; what is left over of them is lost.
+credit_lines as (
+
+    select
+        contract_key,
+        month,
+        estimate,
+        component_no,
+        least(upto, before) - least(upto - wanted, before) as micros
+    from credit_sums
+
+),
+
+taxable as (
+
+    select
+        subtotals.contract_key,
+        subtotals.month,
+        subtotals.estimate,
+        subtotals.micros - coalesce({{ whole('sum(credit_lines.micros)') }}, 0) as micros
+    from subtotals
+    left join credit_lines
+        on credit_lines.contract_key = subtotals.contract_key
+        and credit_lines.month = subtotals.month
+        and credit_lines.estimate = subtotals.estimate
+    group by subtotals.contract_key, subtotals.month, subtotals.estimate, subtotals.micros
+
+),
+
+taxed as (
+
+    select
+        rounded.*,
+        taxable.micros * share_num as share_numerator,
+        {{ whole('share_den') }} * micros_per_minor as share_denominator
+    from rounded
+    inner join taxable
+        on taxable.contract_key = rounded.contract_key
+        and taxable.month = rounded.month
+        and taxable.estimate = rounded.estimate
+    where rounded.measure = 'tax'
+
+),
+
+money_lines as (
+
+    select contract_key, month, estimate, component_no, 'fee' as item, amount_rounded as micros
+    from fees
+
+    union all
+
+    select contract_key, month, estimate, component_no, item, micros
+    from commit_lines
+    where micros > 0
+
+    union all
+
+    select contract_key, month, estimate, component_no, 'minimum' as item, micros
+    from minimum_lines
+    where micros > 0
+
+    union all
+
+    select contract_key, month, estimate, component_no, 'credit' as item, -micros as micros
+    from credit_lines
+    where micros > 0
+
+    union all
+
+    select
+        contract_key,
+        month,
+        estimate,
+        component_no,
+        'tax' as item,
+        {{ div_rounded('share_numerator', 'share_denominator', 'rounding_mode') }}
+        * micros_per_minor as micros
+    from taxed
+
+)
+
+select * from usage_lines
+
+union all
+
+select {{ money_line_columns() }} from money_lines

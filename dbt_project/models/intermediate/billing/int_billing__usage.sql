@@ -1,0 +1,4 @@
+{{ config(tags=['billing'], materialized='view') }}
+
+-- Every row of usage under its contract, with its customer and PoP: what allocations share by.
+{{ billed_usage(ref('int_billing__traffic')) }}

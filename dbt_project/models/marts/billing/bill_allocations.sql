@@ -1,0 +1,223 @@
+{{ config(month_column='month') }}
+
+-- Each component's amount of the expected bill, split over customers and over PoPs, two ways: by
+-- usage at the billed slot (where a rate was billed; else by volume), and by volume. Parts get the
+-- whole minor units of their share; what is left over goes to the largest remainders, so that the
+-- parts sum to the bill exactly.
+with lines as (
+
+    select
+        lines.month,
+        lines.contract_key,
+        lines.component_no,
+        lines.scope,
+        components.measure,
+        {{ whole('sum(lines.micros)') }} as micros
+    from {{ ref('int_billing__lines') }} as lines
+    inner join {{ source('contracts', 'price_components') }} as components
+        on components.contract_key = lines.contract_key
+        and components.component_no = lines.component_no
+    where lines.estimate = 'expected'
+    group by 1, 2, 3, 4, 5
+
+),
+
+usage as (
+
+    select * from {{ ref('int_billing__usage') }}
+
+),
+
+billed_slots as (
+
+    select distinct month, contract_key, component_no, scope, billed_slot
+    from {{ ref('int_billing__quantities') }}
+    where estimate = 'expected'
+    and billed_slot is not null
+
+),
+
+dimensions as (
+
+    select 'customer' as dimension
+    union all
+    select 'pop' as dimension
+
+),
+
+-- What each part used of a line: requests where those are priced, else bytes; lines that are no
+-- usage follow the bytes of the whole contract.
+volumes as (
+
+    select
+        lines.month,
+        lines.contract_key,
+        lines.component_no,
+        lines.scope,
+        dimensions.dimension,
+        coalesce(case when dimensions.dimension = 'customer' then usage.scope else usage.pop end,
+            'unknown') as part,
+        {{ whole("sum(case when lines.measure = 'requests' then usage.requests else usage.bytes end)")
+        }} as weight
+    from lines
+    inner join usage
+        on usage.month = lines.month
+        and usage.contract_key = lines.contract_key
+        and (lines.scope is null or usage.scope = lines.scope)
+        and (
+            lines.component_no = case when lines.measure = 'requests' then usage.requests_no
+                else usage.traffic_no end
+            or lines.measure in ('fee', 'commit', 'minimum', 'credit', 'tax')
+        )
+    cross join dimensions
+    group by 1, 2, 3, 4, 5, 6
+
+),
+
+at_billed_slot as (
+
+    select
+        billed_slots.month,
+        billed_slots.contract_key,
+        billed_slots.component_no,
+        nullif(billed_slots.scope, '') as scope,
+        dimensions.dimension,
+        coalesce(case when dimensions.dimension = 'customer' then usage.scope else usage.pop end,
+            'unknown') as part,
+        {{ whole('sum(usage.bytes)') }} as weight
+    from billed_slots
+    inner join usage
+        on usage.month = billed_slots.month
+        and usage.contract_key = billed_slots.contract_key
+        and usage.traffic_no = billed_slots.component_no
+        and usage.slot_start = billed_slots.billed_slot
+        and (billed_slots.scope = '' or usage.scope = billed_slots.scope)
+    cross join dimensions
+    group by 1, 2, 3, 4, 5, 6
+
+),
+
+-- Nothing was used: the parts of the month share alike, and of a month without any there is one.
+weights as (
+
+    select
+        volumes.*,
+        'volume' as method
+    from volumes
+
+    union all
+
+    select
+        volumes.month,
+        volumes.contract_key,
+        volumes.component_no,
+        volumes.scope,
+        volumes.dimension,
+        volumes.part,
+        case when slots.contract_key is null then volumes.weight
+            else coalesce(at_billed_slot.weight, 0) end as weight,
+        'billed_slot' as method
+    from volumes
+    left join (
+        select month, contract_key, component_no, scope, dimension, sum(weight) as weight
+        from at_billed_slot
+        group by 1, 2, 3, 4, 5
+    ) as slots
+        on slots.month = volumes.month
+        and slots.contract_key = volumes.contract_key
+        and slots.component_no = volumes.component_no
+        and slots.scope is not distinct from volumes.scope
+        and slots.dimension = volumes.dimension
+        and slots.weight > 0
+    left join at_billed_slot
+        on at_billed_slot.month = volumes.month
+        and at_billed_slot.contract_key = volumes.contract_key
+        and at_billed_slot.component_no = volumes.component_no
+        and at_billed_slot.scope is not distinct from volumes.scope
+        and at_billed_slot.dimension = volumes.dimension
+        and at_billed_slot.part = volumes.part
+
+),
+
+shares as (
+
+    select
+        lines.month,
+        lines.contract_key,
+        lines.component_no,
+        lines.scope,
+        methods.method,
+        dimensions.dimension,
+        coalesce(weights.part, 'unknown') as part,
+        abs({{ div_floor('abs(lines.micros)', 'contracts.micros_per_minor') }}) as minors,
+        sign(lines.micros) as direction,
+        contracts.micros_per_minor,
+        coalesce(weights.weight, 0) as weight,
+        {{ whole('coalesce(sum(weights.weight) over (partition by lines.month, lines.contract_key,
+            lines.component_no, lines.scope, methods.method, dimensions.dimension), 0)') }}
+            as all_weight
+    from lines
+    inner join {{ source('contracts', 'price_contracts') }} as contracts
+        on contracts.contract_key = lines.contract_key
+    cross join (select 'volume' as method union all select 'billed_slot' as method) as methods
+    cross join dimensions
+    left join weights
+        on weights.month = lines.month
+        and weights.contract_key = lines.contract_key
+        and weights.component_no = lines.component_no
+        and weights.scope is not distinct from lines.scope
+        and weights.method = methods.method
+        and weights.dimension = dimensions.dimension
+
+),
+
+weighed as (
+
+    select
+        *,
+        case when all_weight = 0 then 1 else weight end as counted_weight,
+        case when all_weight = 0 then {{ whole('count(*) over (partition by month, contract_key,
+            component_no, scope, method, dimension)') }} else all_weight end as counted_all
+    from shares
+
+),
+
+divided as (
+
+    select
+        *,
+        {{ div_floor('minors * counted_weight', 'counted_all') }} as whole_minors,
+        (minors * counted_weight) % counted_all as remainder
+    from weighed
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by month, contract_key, component_no, scope, method, dimension
+            order by remainder desc, part
+        ) as place,
+        minors - {{ whole('sum(whole_minors) over (partition by month, contract_key, component_no,
+            scope, method, dimension)') }} as left_over
+    from divided
+
+)
+
+select
+    ranked.month,
+    contracts.contract_id,
+    contracts.vendor,
+    contracts.currency,
+    ranked.method,
+    ranked.dimension,
+    ranked.part,
+    {{ money('sum(ranked.direction * ranked.micros_per_minor
+        * (ranked.whole_minors + case when ranked.place <= ranked.left_over then 1 else 0 end))') }}
+        as amount
+from ranked
+inner join {{ source('contracts', 'price_contracts') }} as contracts
+    on contracts.contract_key = ranked.contract_key
+group by 1, 2, 3, 4, 5, 6, 7

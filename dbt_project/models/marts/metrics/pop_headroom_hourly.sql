@@ -1,0 +1,78 @@
+{{ config(tags=['delivery'], hour_column='hour') }}
+
+with slots as (
+
+    select slot_start, cdn, pop, {{ whole_sum('bytes') }} as bytes
+    from {{ ref('int_cdn__traffic_5m') }}
+    group by 1, 2, 3
+
+),
+
+hours as (
+
+    select
+        {{ slot_start('slot_start', 3600) }} as hour,
+        cdn,
+        pop,
+        {{ whole_sum('bytes') }} as egress_bytes,
+        cast(max(bytes) as bigint) as peak_slot_bytes
+    from slots
+    group by 1, 2, 3
+
+),
+
+capacities as (
+
+    -- As stg_cdn__capacities, which is not built in this run: of equal beginnings the last
+    -- publication counts.
+    select cdn, name as pop, event_time as valid_from, valid_to, capacity_bps
+    from (
+        select
+            *,
+            row_number() over (
+                partition by row_key
+                order by
+                    published_at desc nulls last, valid_to desc nulls first, capacity_bps desc
+            ) as place
+        from {{ source('bronze', 'capacities') }}
+        where kind = 'pop'
+    ) as ordered
+    where place = 1
+
+),
+
+in_force as (
+
+    -- An audit holds capacities that overlap; should one have been released, the larger counts.
+    select hours.hour, hours.cdn, hours.pop, max(capacities.capacity_bps) as capacity_bps
+    from hours
+    inner join capacities
+        on hours.cdn = capacities.cdn
+        and hours.pop = capacities.pop
+        and hours.hour >= capacities.valid_from
+        and (hours.hour < capacities.valid_to or capacities.valid_to is null)
+    group by 1, 2, 3
+
+),
+
+joined as (
+
+    select
+        hours.hour,
+        hours.cdn,
+        hours.pop,
+        hours.egress_bytes,
+        hours.peak_slot_bytes,
+        cast(hours.peak_slot_bytes as double) * 8 / 300 as peak_bps,
+        in_force.capacity_bps,
+        {{ ratio('hours.peak_slot_bytes * 8 / 300.0', 'in_force.capacity_bps') }} as peak_utilisation,
+        in_force.capacity_bps - cast(hours.peak_slot_bytes as double) * 8 / 300 as headroom_bps
+    from hours
+    left join in_force
+        on hours.hour = in_force.hour
+        and hours.cdn = in_force.cdn
+        and hours.pop = in_force.pop
+
+)
+
+select * from joined

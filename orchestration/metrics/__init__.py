@@ -1,0 +1,1 @@
+"""Metric definitions: the registry, what is generated from it, and how it is asked."""

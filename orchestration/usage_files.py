@@ -1,0 +1,224 @@
+"""Usage files: CSV or Parquet of delivered bytes, as the relation that rating reads.
+
+Belongs here: columns, their checks, and the error that names file, row, column and remedy. Does
+not: what the usage costs (rating).
+
+Columns: `bytes`, and `slot_start` (an instant; without an offset it is UTC) or `period` (a month,
+2026-03). Optional: `scope` (a customer or domain), `requests`, `bytes_in`, `region`, `pop`,
+`scheme` (http or https), `completeness` (from above 0 to 1). Rows of the same slot and scope add
+up, so their order and how they are spread over files make no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from lake.contracts import Contract
+from lake.reads import quote_identifier, quote_literal
+
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER",
+          "UBIGINT", "HUGEINT")  # fmt: skip
+_TEXTS = ("scope", "region", "pop", "scheme")
+_NUMBERS = ("bytes", "requests", "bytes_in")
+COLUMNS = ("slot_start", "period", *_NUMBERS, *_TEXTS, "completeness")
+_HOURLY_FROM = 24
+
+
+class UsageError(RuntimeError):
+    """A usage file that cannot be rated; names file, row, column, finding and remedy."""
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    relation: str
+    types: Mapping[str, str]
+
+
+def show_usage(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], contract: Contract, name: str
+) -> None:
+    """Create the relation `name` over usage files, as usage of the contract's vendor."""
+    parts = []
+    for file in files:
+        described = _describe(connection, file)
+        _check_rows(connection, described)
+        parts.append(_select(described, contract.vendor))
+    connection.execute(
+        f"create or replace temp view {quote_identifier(name)} as {' union all '.join(parts)}"
+    )
+    if contract.needs_slots:
+        _check_slots(connection, name, contract)
+
+
+def _describe(connection: duckdb.DuckDBPyConnection, file: Path) -> _File:
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file; expected CSV or Parquet. Correct the path.")
+    literal = quote_literal(str(file))
+    if file.suffix == ".parquet":
+        relation = f"read_parquet({literal})"
+    else:
+        relation = f"read_csv({literal}, header = true, all_varchar = true, null_padding = false)"
+    try:
+        rows = connection.execute(f"describe select * from {relation}").fetchall()
+    except duckdb.Error as error:
+        raise UsageError(
+            f"{file}: {str(error).splitlines()[0]}; expected CSV with a header, or Parquet "
+            "(named *.parquet). Save it as one of them."
+        ) from error
+    types = {str(r[0]).strip().lower(): str(r[1]) for r in rows}
+    names = [str(r[0]) for r in rows]
+    if unknown := [n for n in types if n not in COLUMNS]:
+        raise UsageError(
+            f"{file}: unknown column {unknown[0]!r}; expected only {', '.join(COLUMNS)}. "
+            "Rename it or leave it out."
+        )
+    if "bytes" not in types or not {"slot_start", "period"} & set(types):
+        raise UsageError(
+            f"{file}: columns {', '.join(types)}; expected bytes and one of slot_start and period. "
+            "Add what is missing."
+        )
+    if names != list(types):
+        renamed = ", ".join(
+            f"{quote_identifier(n)} as {quote_identifier(n.strip().lower())}" for n in names
+        )
+        relation = f"(select {renamed} from {relation})"
+    return _File(file, relation, types)
+
+
+def _value(file: _File, column: str) -> str:
+    """Return the SQL of a column's value: null where it is missing or cannot be read."""
+    kind = file.types.get(column)
+    name = quote_identifier(column)
+    if kind is None:
+        return "0" if column in ("requests", "bytes_in") else "null"
+    if column in _NUMBERS:
+        if kind in _WHOLE:
+            return f"case when {name} >= 0 then cast({name} as bigint) end"
+        if kind != "VARCHAR":
+            raise UsageError(
+                f"{file.path}: {column} is a {kind}; expected whole numbers. Write it as integers: "
+                "a binary fraction is no count of bytes."
+            )
+        digits = f"regexp_full_match(trim({name}), '[0-9]{{1,19}}')"
+        number = f"case when {digits} then try_cast(trim({name}) as bigint) end"
+        if column == "bytes":
+            return number
+        return f"case when {name} is null or trim({name}) = '' then 0 else {number} end"
+    if column == "slot_start":
+        return f"try_cast({name} as timestamptz)"
+    if column == "period":
+        if kind == "DATE":
+            return f"case when day({name}) = 1 then {name} end"
+        return (
+            f"case when regexp_full_match({name}, '[0-9]{{4}}-[0-9]{{2}}(-01)?') "
+            f"then try_cast(left({name}, 7) || '-01' as date) end"
+        )
+    if column == "completeness":
+        share = f"try_cast({name} as decimal(9, 6))"
+        return f"case when {name} is null then 1 when {share} > 0 and {share} <= 1 then {share} end"
+    return f"cast({name} as varchar)"
+
+
+def _bad(file: _File) -> dict[str, tuple[str, str]]:
+    """Return by column: the condition of a row that cannot be rated, and what was expected."""
+    checks = {
+        column: (f"({_value(file, column)}) is null", "a whole number of at least 0")
+        for column in _NUMBERS
+        if column in file.types
+    }
+    if "completeness" in file.types:
+        wrong = f"({_value(file, 'completeness')}) is null"
+        checks["completeness"] = (wrong, "a share above 0 and up to 1")
+    slot, period = (_value(file, c) for c in ("slot_start", "period"))
+    if "slot_start" in file.types and "period" in file.types:
+        checks["slot_start"] = (
+            f"({slot}) is null and ({period}) is null",
+            "an instant such as 2026-03-01T00:05:00Z, or a period",
+        )
+    elif "slot_start" in file.types:
+        checks["slot_start"] = (
+            f"({slot}) is null",
+            "an instant such as 2026-03-01T00:05:00Z",
+        )
+    else:
+        checks["period"] = (f"({period}) is null", "a month such as 2026-03")
+    if "scheme" in file.types:
+        wrong = "scheme is not null and scheme not in ('', 'http', 'https')"
+        checks["scheme"] = (wrong, "http, https or nothing")
+    return checks
+
+
+def _check_rows(connection: duckdb.DuckDBPyConnection, file: _File) -> None:
+    checks = _bad(file)
+    any_bad = " or ".join(f"({condition})" for condition, _ in checks.values())
+    flags = ", ".join(f"({c}) as bad_{n}" for n, (c, _) in checks.items())
+    shown = ", ".join(quote_identifier(n) for n in checks)
+    try:
+        found = connection.execute(
+            f"select row_no, {shown}, {flags} from (select *, row_number() over () as row_no "
+            f"from {file.relation}) where {any_bad} order by row_no limit 1"
+        ).fetchone()
+    except duckdb.Error as error:
+        raise UsageError(
+            f"{file.path}: {str(error).splitlines()[0]}; expected rows with as many fields as the "
+            "header. Correct the file."
+        ) from error
+    if found is None:
+        return
+    values = found[1 : 1 + len(checks)]
+    marks = found[1 + len(checks) :]
+    for (column, (_, expected)), value, is_bad in zip(checks.items(), values, marks, strict=True):
+        if is_bad:
+            raise UsageError(
+                f"{file.path}: row {found[0]}: {column}: {value!r}; expected {expected}. "
+                "Correct it."
+            )
+
+
+def _select(file: _File, vendor: str) -> str:
+    scope = f"coalesce({_value(file, 'scope')}, '')" if "scope" in file.types else "''"
+    texts = {
+        column: f"nullif({_value(file, column)}, '')" if column in file.types else "null"
+        for column in ("pop", "region", "scheme")
+    }
+    completeness = "1000000"
+    if "completeness" in file.types:
+        completeness = f"cast(({_value(file, 'completeness')}) * 1000000 as integer)"
+    slot = _value(file, "slot_start")
+    floored = f"make_timestamptz(epoch_us({slot}) // 300000000 * 300000000)"
+    if "slot_start" not in file.types:
+        floored = "cast(null as timestamptz)"
+    return (
+        f"select {quote_literal(vendor)} as vendor, {scope} as scope, "
+        + ", ".join(f"cast({sql} as varchar) as {column}" for column, sql in texts.items())
+        + f", {floored} as slot_start, "
+        + f"case when {floored} is null then cast({_value(file, 'period')} as date) end as period, "
+        + ", ".join(f"cast({_value(file, c)} as bigint) as {c}" for c in ("requests", "bytes"))
+        + f", cast({_value(file, 'bytes_in')} as bigint) as bytes_in, "
+        + f"{completeness} as completeness_ppm from {file.relation}"
+    )
+
+
+def _check_slots(connection: duckdb.DuckDBPyConnection, name: str, contract: Contract) -> None:
+    """Refuse sums of hours or months where samples of five minutes are billed."""
+    row = connection.execute(
+        "select count(*) filter (where slot_start is null), count(distinct slot_start), "
+        "count(distinct slot_start) filter (where epoch_us(slot_start) % 3600000000 = 0) "
+        f"from {quote_identifier(name)}"
+    ).fetchone()
+    without, slots, hourly = row or (0, 0, 0)
+    if without:
+        raise UsageError(
+            f"usage: {without} rows are sums of a month; {contract.contract_id} bills samples of "
+            "five minutes. Give slot_start instead of period."
+        )
+    if slots >= _HOURLY_FROM and slots == hourly:
+        raise UsageError(
+            f"usage: all {slots} samples lie on full hours; {contract.contract_id} bills samples "
+            "of five minutes, and an hour's sum would count as one of them. Give five-minute sums."
+        )

@@ -1,0 +1,421 @@
+"""Delivery quality: hand-worked numbers, and an independent reckoning over simulated bronze."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pytest
+from dbt.cli.main import dbtRunner
+
+from lake.catalog import table_of
+from lake.counters import CAPACITIES
+from lake.records import CDN_REQUESTS
+from orchestration.commands.ingest import run as ingest
+from orchestration.commands.rosetta import definitions, markdown, side_by_side
+from orchestration.metrics.query import Question, answerable
+from orchestration.metrics.registry import load_registry
+from orchestration.metrics.where import parse
+from simulator import Scenario, simulate
+
+from .conftest import PROJECT, Row, Weir, at, key, request
+
+REGISTRY = load_registry()
+MISS = {"cache_status": "MISS", "is_edge_hit": False, "is_origin_fetch": True}
+BIG = {"bytes_out_total": 100_000, "bytes_out_body": 90_000, "ttfb_ms": 100.0}
+
+
+def _ask(weir: Weir, name: str, **question: Any) -> list[tuple[Any, ...]]:
+    """Ask a metric of the build file, by the SQL that `weir metric` runs on gold.
+
+    Days are asked where a test builds them: they are made of gold, not of this build.
+    """
+    days = question.pop("days", False)
+    marts = {n: m for n, m in REGISTRY.marts.items() if days or m.family != "rollup"}
+    known = replace(REGISTRY, marts=marts)
+    found = answerable(known, Question(REGISTRY.metric(name), **question))
+    return weir.rows(found.sql.replace("from gold.", "from marts."))
+
+
+def test_every_count_of_a_small_table_is_what_was_worked_out_by_hand(weir):
+    live = {"cmcd": {"st": "l"}, "object_type": "segment", "is_edge_hit": False}
+    weir.deliver(
+        request("a", "00:00:01", **BIG, duration_ms=820.0),  # hit, 90 kB in 720 ms: 1000 kbps
+        request("b", "00:01", **BIG, **MISS, duration_ms=1540.0),  # miss, 500 kbps
+        request("c", "00:02", cache_status="STALE"),
+        request("d", "00:03", cache_status="REVALIDATED", is_origin_fetch=True),
+        request("e", "00:04", cache_status="BYPASS", is_edge_hit=False, is_origin_fetch=True),
+        request("f", "00:05", method="POST"),  # answered from cache all the same, not eligible
+        request("g", "00:06", status=404, **MISS | live),  # live edge
+        request("h", "00:07", status=416, **MISS, object_type="segment"),  # not said to be live
+        request("i", "00:08", status=503, cache_status="ERROR", is_edge_hit=False),
+        request("j", "00:09", status=0, client_aborted=True, **MISS),  # the viewer left
+        request("k", "00:10", status=0, **MISS),  # the origin did not answer
+        request("l", "00:11", status=0),  # no answer, nobody asked the origin
+        request("m", "00:12", status=499, **MISS),
+        request("n", "00:13", sample_weight=4, status=302, cache_status="SYNTH"),
+        request("o", "00:14", is_viewer=False, **MISS),
+    )
+    weir.build("tag:delivery")
+    sums = ", ".join(f"cast(sum({m}) as bigint) as {m}" for m in REGISTRY.marts["qos_5m"].measures)
+    expected = {
+        "requests": 17,
+        "bytes": 200_000 + 15 * 100,
+        "bytes_in": 170,
+        "eligible_requests": 11,  # not f, i, n
+        "hit_requests": 4,  # a c d l
+        "miss_requests": 7,
+        "other_requests": 6,
+        "eligible_bytes": 200_000 + 900,
+        "hit_bytes": 100_300,
+        "cacheable_requests": 10,  # not e
+        "edge_hit_requests": 9,  # with f and the four of n
+        "plain_hit_requests": 3,  # a f l
+        "origin_requests": 8,  # b d e g h j k m
+        "origin_bytes": 100_700,
+        "errors_4xx": 2,
+        "client_errors": 1,
+        "live_edge_errors": 1,
+        "errors_5xx": 1,
+        "no_response": 3,
+        "aborted": 2,
+        "aborted_bytes": 200,
+        "answerable_requests": 14,  # not j, l, m
+        "failed_requests": 2,  # i k
+        "ttfb_count": 6,  # a to f
+        "throughput_count": 2,
+        "throughput_bytes": 180_000,
+        "throughput_us": 720_000 + 1_440_000,
+        "duplicates_removed": 0,
+    }
+    for mart in ("qos_5m", "qos_places_hourly"):
+        assert weir.records(f"select {sums} from marts.{mart}") == [expected], mart
+    assert weir.rows(
+        "select hop, hop_requests, hop_origin_requests from marts.qos_hops_hourly order by hop"
+    ) == [("edge", 17, 8), ("inner", 1, 1)]
+    ratios = {
+        "hit_ratio_requests": 4 / 11,
+        "hit_ratio_bytes": 100_300 / 200_900,
+        "hit_ratio_cacheable": 0.4,
+        "akamai_offload_rate": 9 / 17,
+        "aws_chr": 3 / 17,
+        "origin_offload_requests": 9 / 17,
+        "origin_offload_bytes": 1 - 100_700 / 201_500,
+        "error_rate_4xx": 1 / 17,
+        "live_edge_error_rate": 1 / 17,
+        "error_rate_5xx": 1 / 17,
+        "no_response_rate": 3 / 17,
+        "abort_rate": 2 / 17,
+        "availability": 1 - 2 / 14,
+        "throughput_kbps": 180_000 * 8 / 2160,
+    }
+    for name, value in ratios.items():
+        assert _ask(weir, name, grain="hour")[0][1] == pytest.approx(value, rel=1e-12), name
+    # the busiest slot is 00:00 with two large answers and three small ones
+    assert _ask(weir, "peak_egress_bps", grain="hour")[0][1] == (200_300 * 8) / 300
+    assert _ask(weir, "egress_bps", grain="hour")[0][1] == pytest.approx(201_500 * 8 / 3600)
+    assert _ask(weir, "ttfb_miss_p95_ms")[0][:1] == pytest.approx([100], rel=0.01)
+    assert _ask(weir, "throughput_p5_kbps")[0][:1] == pytest.approx([500], rel=0.01)
+    assert _ask(weir, "throughput_p50_kbps")[0][:1] == pytest.approx([500], rel=0.01)
+    covered = {*expected, *ratios, "peak_egress_bps", "egress_bps"}
+    own = {n for n, m in REGISTRY.metrics.items() if m.owner == "team:delivery"}
+    rest = {n for n in own - covered if not n.startswith(("hop_", "ttfb_", "throughput_p"))}
+    assert rest == set()
+
+
+def _capacity(name: str, bps: int, start: dt.datetime, end: dt.datetime | None) -> Row:
+    own = {"cdn": "cloudfront", "kind": "pop", "name": name, "capacity_bps": bps}
+    base = {k: v for k, v in request("x", "00:00").items() if k in ("source", "delivery_id")}
+    base |= {"source_line": 1, "parser_version": "test/1", "ingested_at": at("23:00")}
+    return base | own | {"row_key": key(f"{name}{start}"), "event_time": start, "valid_to": end}
+
+
+def test_headroom_is_against_the_capacity_in_force_and_null_where_none_is_known(weir):
+    old, now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC), at("00:00")
+    late = dt.datetime(2026, 11, 17, tzinfo=dt.UTC)
+    weir.append(
+        CAPACITIES,
+        [
+            _capacity("FRA50", 5, old, now),
+            _capacity("FRA50", 7000, now, late) | {"published_at": old},
+            _capacity("FRA50", 8000, now, late) | {"published_at": now},
+            _capacity("FRA50", 9, late, None),
+            _capacity("ZRH50", 6, late, None),
+        ],
+    )
+    weir.deliver(
+        request("a", "00:00", bytes_out_total=150_000),
+        request("b", "00:05", bytes_out_total=75_000),
+        request("c", "00:05", bytes_out_total=75_000, customer="other"),
+        request("d", "00:05", bytes_out_total=1, pop="ZRH50"),
+    )
+    weir.build("tag:delivery")
+    assert weir.rows(
+        "select pop, egress_bytes, peak_bps, capacity_bps, peak_utilisation, headroom_bps "
+        "from marts.pop_headroom_hourly order by pop"
+    ) == [
+        ("FRA50", 300_000, 4000.0, 8000, 0.5, 4000.0),
+        ("ZRH50", 1, pytest.approx(8 / 300), None, None, None),
+    ]
+
+
+def test_days_are_made_of_published_hours_and_cost_the_days_that_changed(weir):
+    weir.deliver(
+        request("a", "00:30", ttfb_ms=5.0), request("b", "01:30", ttfb_ms=7.0, country="DE")
+    )
+    weir.build("tag:delivery")
+    weir.publish(at("00:00"))  # the other hour failed its audit, say
+    weir.build("tag:rollup")
+    assert _ask(weir, "requests", grain="day", days=True) == [(at("00:00"), 1)]
+    weir.publish(at("01:00"))
+    assert weir.run("tag:rollup", verb="run").success
+    assert _ask(weir, "requests", grain="day", days=True) == [(at("00:00"), 2)]
+    assert _ask(weir, "ttfb_p99_ms", grain="day", days=True)[0][1] == pytest.approx(7, rel=0.01)
+    assert _ask(weir, "requests", by=("country",), days=True) == [("DE", 1), ("unknown", 1)]
+    assert _ask(weir, "requests", by=("pop",), grain="day", days=True) == [
+        (at("00:00"), "FRA50", 2)
+    ]
+
+
+# --- an independent reckoning over simulated traffic ------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory, runner: dbtRunner, plugins: None) -> Iterator[Weir]:
+    """Return a lake of simulated traffic with its incidents, ingested and built."""
+    home = tmp_path_factory.mktemp("simulated")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("WEIR_WAREHOUSE", "WEIR_CATALOG_URI", "WEIR_BUILD_FILE", "WEIR_BUILD_PLAN"):
+            patch.delenv(name, raising=False)
+        patch.setenv("WEIR_HOME", str(home))
+        plan = simulate(Scenario(hours=3, lines=5000), ())
+        plan.deliver(home / "landing", None, plan.last_arrival_at)
+        assert ingest(home, (), as_json=True) == 0
+        weir = Weir(home, runner)
+        weir.build("tag:delivery")
+        yield weir
+
+
+@pytest.fixture(scope="module")
+def viewers(simulated: Weir) -> list[Row]:
+    """Return bronze's viewer rows, one for each identity."""
+    rows = table_of(simulated.catalog, CDN_REQUESTS).scan().to_arrow().to_pylist()
+    return list({r["row_key"]: r for r in rows if r["is_viewer"]}.values())
+
+
+def _gone(r: Row) -> bool:
+    return bool(r["client_aborted"]) or r["status"] == 499
+
+
+def _cached(r: Row) -> bool:
+    return r["cache_status"] in ("HIT", "STALE", "REVALIDATED")
+
+
+def _can(r: Row) -> bool:
+    return r["method"] in ("GET", "HEAD") and r["cache_status"] not in ("SYNTH", "ERROR")
+
+
+def _asked_origin(r: Row) -> bool:
+    return r["cache_status"] in ("MISS", "BYPASS", "REVALIDATED")
+
+
+def _fit(r: Row) -> bool:
+    return not _gone(r) and (r["status"] != 0 or _asked_origin(r))
+
+
+def _timed(r: Row) -> bool:
+    return r["ttfb_ms"] is not None and not _gone(r) and 200 <= r["status"] <= 299
+
+
+def _live(r: Row) -> bool:
+    said = (r["cmcd"] or {}).get("st") == "l"
+    return (
+        said and r["status"] in (404, 416) and r["object_type"] in ("segment", "init", "manifest")
+    )
+
+
+def _ratio(part: Callable[[Row], bool], whole: Callable[[Row], bool] = lambda _: True) -> Any:
+    def naive(rows: list[Row]) -> float | None:
+        below = sum(1 for r in rows if whole(r))
+        return sum(1 for r in rows if whole(r) and part(r)) / below if below else None
+
+    return naive
+
+
+def _client_error(r: Row) -> bool:
+    return 400 <= r["status"] <= 498 and not _live(r)
+
+
+NAIVE: dict[str, Callable[[list[Row]], float | None]] = {
+    "requests": len,
+    "bytes": lambda rows: sum(r["bytes_out_total"] or 0 for r in rows),
+    "bytes_in": lambda rows: sum(r["bytes_in"] or 0 for r in rows),
+    "hit_ratio_requests": _ratio(_cached, _can),
+    "hit_ratio_bytes": lambda rows: sum(
+        r["bytes_out_total"] or 0 for r in rows if _can(r) and _cached(r)
+    ) / sum(r["bytes_out_total"] or 0 for r in rows if _can(r)),
+    "hit_ratio_cacheable": _ratio(_cached, lambda r: _can(r) and r["cache_status"] != "BYPASS"),
+    "akamai_offload_rate": _ratio(_cached),
+    "aws_chr": _ratio(lambda r: r["cache_status"] == "HIT"),
+    "origin_offload_requests": _ratio(lambda r: not _asked_origin(r)),
+    "error_rate_4xx": _ratio(_client_error),
+    "live_edge_error_rate": _ratio(_live),
+    "error_rate_5xx": _ratio(lambda r: r["status"] >= 500),
+    "no_response_rate": _ratio(lambda r: r["status"] == 0),
+    "abort_rate": _ratio(_gone),
+    "availability": _ratio(lambda r: 0 < r["status"] < 500, _fit),
+}  # fmt: skip
+
+
+def test_every_metric_equals_an_independent_reckoning_over_simulated_traffic(simulated, viewers):
+    assert len(viewers) > 1000
+    assert {r["cdn"] for r in viewers} == {"cloudfront", "cloudflare"}
+    assert all(r["sample_weight"] == Decimal(1) for r in viewers)
+    keys: dict[tuple[str, ...], Callable[[Row], tuple[Any, ...]]] = {
+        ("cdn", "pop"): lambda r: (r["cdn"], r["pop"] or "unknown"),
+        ("cdn", "country"): lambda r: (r["cdn"], r["country"] or "unknown"),
+        ("asn", "object_type"): lambda r: (r["asn"] or 0, r["object_type"]),
+        ("customer",): lambda r: (r["customer"] or "unknown",),
+    }
+    for by, of in keys.items():
+        groups: dict[tuple[Any, ...], list[Row]] = {}
+        for row in viewers:
+            hour = row["event_time"].replace(minute=0, second=0, microsecond=0)
+            groups.setdefault((hour, *of(row)), []).append(row)
+        for name, naive in NAIVE.items():
+            found = {r[: len(by) + 1]: r[len(by) + 1] for r in _ask(
+                simulated, name, by=by, grain="hour")}  # fmt: skip
+            assert found.keys() == groups.keys(), (name, by)
+            for group, rows in groups.items():
+                if name != "hit_ratio_bytes" or any(_can(r) for r in rows):
+                    expected = naive(rows)
+                    exact = 0 if isinstance(expected, int) else 1e-9
+                    assert found[group] == pytest.approx(expected, rel=exact), (name, group)
+
+
+def test_percentiles_are_within_one_per_cent_of_the_nearest_rank_of_bronze(simulated, viewers):
+    def speed(r: Row) -> float | None:
+        sent = r["bytes_out_body"] if r["bytes_out_body"] is not None else r["bytes_out_total"]
+        took = (r["duration_ms"] or 0) - (r["ttfb_ms"] or 0)
+        return sent * 8 / took if _timed(r) and (sent or 0) >= 65536 and took > 0 else None
+
+    def first(r: Row) -> float | None:
+        return r["ttfb_ms"] if _timed(r) else None
+
+    hit = lambda r: _cached(r) and _can(r)  # noqa: E731
+    wanted: dict[str, tuple[int, Callable[[Row], float | None], Callable[[Row], bool]]] = {
+        "ttfb_p50_ms": (50, first, lambda _: True),
+        "ttfb_p95_ms": (95, first, lambda _: True),
+        "ttfb_p99_ms": (99, first, lambda _: True),
+        "ttfb_hit_p95_ms": (95, first, hit),
+        "ttfb_miss_p95_ms": (95, first, lambda r: not hit(r)),
+        "throughput_p5_kbps": (5, speed, lambda _: True),
+        "throughput_p50_kbps": (50, speed, lambda _: True),
+    }
+    for name, (percent, value, only) in wanted.items():
+        for by in (("cdn", "pop"), ("cdn", "country"), ()):
+            groups: dict[tuple[Any, ...], list[float]] = {}
+            for r in viewers:
+                measured = value(r) if only(r) else None
+                if measured is not None:
+                    group = tuple(r[b] or "unknown" for b in by)
+                    groups.setdefault(group, []).append(max(0.0, measured))
+            found = {r[: len(by)]: r[len(by) :] for r in _ask(simulated, name, by=by)}
+            assert found.keys() == groups.keys()
+            for group, values in groups.items():
+                rank = math.ceil(percent * len(values) / 100)
+                assert found[group][1] == len(values)
+                assert found[group][0] == pytest.approx(sorted(values)[rank - 1], rel=0.01)
+
+
+def test_the_page_of_definitions_holds_the_figures_of_the_same_rows(simulated):
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{simulated.home / 'build.duckdb'}' as build (read_only)")
+        connection.execute("create schema gold")
+        connection.execute("create view gold.rosetta_hourly as from build.marts.rosetta_hourly")
+        page = markdown(side_by_side(connection, by_cdn=False))
+        by_cdn = side_by_side(connection, by_cdn=True)
+    path = PROJECT.parent / "docs" / "metric-rosetta.md"
+    assert path.read_text() == page, "write what `weir rosetta --markdown` prints of this lake"
+    assert len(by_cdn) == 2 * len(definitions())
+    ours = {r["definition"]: r for r in by_cdn if r["cdn"] == "cloudfront"}
+    assert ours["weir"]["difference_from_weir"] == 0
+
+
+def test_the_other_cdns_and_last_week_stand_beside_a_number_and_small_groups_are_marked(weir):
+    miss = {"cache_status": "MISS", "is_edge_hit": False}
+    week = dt.timedelta(days=7)
+    weir.deliver(
+        *(request(f"a{i}", "00:01", country="DE", asn=1) for i in range(100)),
+        *(request(f"b{i}", "00:01", country="DE", asn=1, cdn="x", **miss) for i in range(100)),
+        request("c", "00:01", country="DE", asn=1, cdn="y"),
+        *(
+            request(f"d{i}", "00:01", country="DE", asn=1, **miss)
+            | {"event_time": at("00:01") - week}
+            for i in range(3)
+        ),
+    )
+    weir.build("tag:delivery")
+    by, asked = ("cdn", "country", "asn"), {"since": at("00:00")}
+    rows = _ask(weir, "hit_ratio_requests", by=by, grain="hour", against="others", **asked)
+    assert [r[1:] for r in rows] == [
+        ("cloudfront", "DE", 1, 1.0, pytest.approx(1 / 101), pytest.approx(100 / 101), 100, 101,
+         False),
+        ("x", "DE", 1, 0.0, 1.0, -1.0, 100, 101, False),
+        ("y", "DE", 1, 1.0, 0.5, 0.5, 1, 200, True),
+    ]  # fmt: skip
+    rows = _ask(weir, "hit_ratio_requests", by=("cdn",), grain="hour", against="last-week", **asked)
+    assert [r[1:] for r in rows] == [
+        ("cloudfront", 1.0, 0.0, 1.0, 100, 3, True),
+        ("x", 0.0, None, None, 100, 0, True),
+        ("y", 1.0, None, None, 1, 0, True),
+    ]
+    only = parse("cdn = 'x' or asn in (7)", REGISTRY.dimensions)
+    assert _ask(weir, "requests", where=only) == [(100,)]
+
+
+def test_the_rosetta_of_a_small_table_is_what_was_worked_out_by_hand(weir):
+    weir.deliver(
+        request("a", "00:00", **BIG, duration_ms=820.0),  # 90 kB in 720 ms
+        request("b", "00:01", **BIG, **MISS, duration_ms=280.0),  # 90 kB in 180 ms
+        request("c", "00:02", cache_status="REVALIDATED", is_origin_fetch=True, ttfb_ms=40.0),
+        request("d", "00:03", cache_status="BYPASS", is_edge_hit=False, is_origin_fetch=True,
+                ttfb_ms=None, status=503),
+        request("e", "00:04", status=499, ttfb_ms=1.0, **MISS),
+        request("f", "00:05", status=404, ttfb_ms=3.0),
+    )  # fmt: skip
+    weir.build("tag:delivery")
+    found = {
+        (m, d): v
+        for m, d, v in weir.rows(
+            "select metric, definition, any_value(scale) * sum(numerator)::double "
+            "/ sum(denominator) from marts.rosetta_hourly group by all"
+        )
+    }
+    assert list(found.keys() ^ {(t["metric"], t["definition"]) for t in definitions()}) == []
+    expected = {
+        ("hit_ratio", "weir"): 3 / 6,
+        ("hit_ratio", "weir_cacheable"): 3 / 5,
+        ("hit_ratio", "weir_bytes"): 100_200 / 200_400,
+        ("hit_ratio", "akamai"): 3 / 6,
+        ("hit_ratio", "cloudfront"): 2 / 6,
+        ("hit_ratio", "fastly"): 2 / 5,
+        ("hit_ratio", "rfc9211"): 2 / 6,
+        ("availability", "weir"): 4 / 5,
+        ("availability", "no_5xx"): 5 / 6,
+        ("availability", "cloudfront"): 3 / 6,
+        ("availability", "answered"): 3 / 6,
+        ("ttfb_ms", "weir"): 240 / 3,
+        ("ttfb_ms", "all_rows"): 244 / 5,
+        ("ttfb_ms", "hits"): 140 / 2,
+        ("throughput_kbps", "weir"): 180_000 * 8 / 900,
+        ("throughput_kbps", "any_size"): 180_000 * 8 / 900,
+        ("throughput_kbps", "whole_duration"): 180_000 * 8 / 1100,
+        ("throughput_kbps", "mean_of_requests"): (1000 + 4000) / 2,
+    }
+    assert found == {k: pytest.approx(v, rel=1e-9) for k, v in expected.items()}
