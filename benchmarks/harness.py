@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one run cost: CPU is user + system seconds of all threads of its process.
+    """What one run cost: CPU is user + system seconds of all its threads and ended children.
 
     setup: from the start of the interpreter until the candidate was ready. steady: the job alone.
     """
@@ -106,8 +106,10 @@ def ratios(of: Sequence[float], to: Sequence[float]) -> Spread:
 
 
 def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    """Return user + system seconds of this process and of its children that have ended."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    used = [resource.getrusage(kind) for kind in kinds]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def _peak_rss_mb() -> float:

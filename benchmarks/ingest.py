@@ -6,6 +6,7 @@ Run as `python -m benchmarks.ingest --lines 500000 --rounds 3`; README.md says h
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,9 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks.capacity import Capacity, capacity, sentence
 from benchmarks.harness import Job, Spread, Usage, measure, ratios, rounds
 
 if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
     from benchmarks.logs import Logs
     from lake.audit import AuditReport, DeliveryAudit, DeliverySubject
     from lake.formats.base import Layout
@@ -141,32 +145,41 @@ def _ingest(
 def duckdb(manifest: str, home: str) -> Job:
     """Let DuckDB read the raw columns and pyiceberg append them; what does not parse is ignored."""
     import duckdb as engine
-    from pyiceberg.schema import Schema
-    from pyiceberg.types import NestedField
 
     from benchmarks.logs import load_logs
-    from benchmarks.rawfamily import iceberg_type, raw_types
-    from lake.catalog import ensure_table, open_catalog
     from lake.reads import quote_literal
 
-    _import_what_runs()
     logs = load_logs(Path(manifest))
-    source, layout = _source_and_layout(logs)
-    types = raw_types(layout, _keys(logs))
-    if logs.family == "akamai_structured":  # as the file has them
-        types = {c: types.get(c, "VARCHAR") for c in source.fields}
+    source = source_of(logs.family)
+    table, types, layout = raw_table(logs, home)
     files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
     sql = _base_sql(logs.family, files, layout, types)
-    fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
-    properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
-    catalog = open_catalog(_settings(home))
-    table = ensure_table(catalog, "bench.raw", Schema(*fields), properties=properties)
 
     def run() -> None:
         with engine.connect(config={"threads": 2}) as connection:
             table.append(connection.sql(sql).to_arrow_table())
 
     return Job(run, lambda: {"rows": _total_records(table), "malformed": None, "is_exact": None})
+
+
+def raw_table(logs: Logs, home: str) -> tuple[Table, dict[str, str], Layout]:
+    """Return an unpartitioned table of typed raw columns, their DuckDB types, and the layout."""
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import NestedField
+
+    from benchmarks.rawfamily import iceberg_type, raw_types
+    from lake.catalog import ensure_table, open_catalog
+
+    _import_what_runs()
+    source, layout = _source_and_layout(logs)
+    types = raw_types(layout, _keys(logs))
+    if logs.family == "akamai_structured":  # as the file has them
+        types = {c: types.get(c, "VARCHAR") for c in source.fields}
+    fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
+    properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
+    catalog = open_catalog(_settings(home))
+    table = ensure_table(catalog, "bench.raw", Schema(*fields), properties=properties)
+    return table, types, layout
 
 
 def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str]) -> str:
@@ -288,6 +301,8 @@ class Figures:
     ratio: Spread
     process_ratio: Spread
     peak_rss_mb: float
+    #: what the tool made of the broken lines, in words; None for those that count them
+    lost: str | None = None
 
 
 @dataclass(frozen=True)
@@ -304,16 +319,30 @@ class Report:
     candidates: tuple[Figures, ...]
     checks_share: Spread
     canonical_share: Spread
+    #: weir_raw / duckdb: the typed load with its quarantine beside the append without one
+    load: Spread
+    #: (weir - weir_raw) / weir_raw: what the canonical columns and privacy add to the load
+    canonicalisation: Spread
+    capacity: Mapping[str, Capacity]
 
 
-def compare(family: str, lines: int, count: int, folder: Path, seed: int) -> Report:
+def compare(
+    family: str,
+    lines: int,
+    count: int,
+    folder: Path,
+    seed: int,
+    *,
+    candidates: Sequence[str] = tuple(CANDIDATES),
+    cpu_hour_price: float = 1.0,
+) -> Report:
     """Make the logs of a family and run every candidate on them, `count` times each."""
     from benchmarks.logs import make_logs
 
     logs = make_logs(family, lines, folder, seed)
-    runs: dict[str, list[Usage]] = {name: [] for name in CANDIDATES}
-    candidates = {name: partial(_measured, name, folder) for name in CANDIDATES}
-    for number, name, usage in rounds(candidates, count):
+    runs: dict[str, list[Usage]] = {name: [] for name in candidates}
+    measured = {name: partial(_measured, name, folder) for name in candidates}
+    for number, name, usage in rounds(measured, count):
         runs[name].append(usage)
         typer.echo(f"{family} {number + 1}/{count} {name} {usage.steady_cpu_s:.2f} s", err=True)
     steady = {name: [u.steady_cpu_s for u in used] for name, used in runs.items()}
@@ -325,9 +354,24 @@ def compare(family: str, lines: int, count: int, folder: Path, seed: int) -> Rep
         gz_mb=logs.gz_bytes / 1e6,
         malformed_true=logs.true_malformed,
         rounds=count,
-        candidates=tuple(_figures(name, lines, runs) for name in CANDIDATES),
+        candidates=tuple(_figures(name, lines, runs) for name in candidates),
         checks_share=_share(steady["weir_checked"], steady["weir"]),
         canonical_share=_share(steady["weir"], steady["weir_raw"]),
+        load=ratios(steady["weir_raw"], steady[BASE]),
+        canonicalisation=ratios(
+            [a - b for a, b in zip(steady["weir"], steady["weir_raw"], strict=True)],
+            steady["weir_raw"],
+        ),
+        capacity={
+            name: capacity(
+                lines,
+                logs.raw_bytes / 1e6,
+                Spread.of(steady[name]).median,
+                os.cpu_count() or 1,
+                cpu_hour_price,
+            )
+            for name in ("weir", "weir_checked")
+        },
     )
 
 
@@ -335,7 +379,8 @@ def _measured(name: str, folder: Path) -> Usage:
     """Run one candidate on a lake of its own, which is gone afterwards."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=f"{name}-") as home:
         manifest = str(folder / "logs.json")
-        return measure(f"benchmarks.ingest:{name}", {"manifest": manifest, "home": home})
+        module = "ingest" if name in CANDIDATES else "others"
+        return measure(f"benchmarks.{module}:{name}", {"manifest": manifest, "home": home})
 
 
 def _figures(name: str, lines: int, runs: Mapping[str, Sequence[Usage]]) -> Figures:
@@ -365,6 +410,7 @@ def _figures(name: str, lines: int, runs: Mapping[str, Sequence[Usage]]) -> Figu
             [u.process_cpu_s for u in runs[name]], [u.process_cpu_s for u in base]
         ),
         peak_rss_mb=middle(lambda u: u.peak_rss_mb),
+        lost=outcomes[0].get("lost"),
     )
 
 
@@ -407,8 +453,22 @@ def show(report: Report) -> None:
     typer.echo(f"Checks take {_percent(report.checks_share)} of the audited ingest's steady CPU.")
     typer.echo(
         f"Canonical columns, privacy and lineage take {_percent(report.canonical_share)} of the "
-        "unaudited ingest's steady CPU, their share of the Parquet files included.\n"
+        "unaudited ingest's steady CPU, their share of the Parquet files included."
     )
+    typer.echo(f"load: weir_raw costs {_times(report.load)} what duckdb costs.")
+    typer.echo(
+        f"canonicalisation: costs {_times(report.canonicalisation)} what the load (weir_raw) costs."
+    )
+    for f in report.candidates:
+        if f.lost is not None:
+            typer.echo(f"{f.candidate}: {f.lost}")
+    for name, found in report.capacity.items():
+        typer.echo(sentence(found, name))
+    typer.echo("")
+
+
+def _times(spread: Spread) -> str:
+    return f"{spread.median:.2f} ({spread.low:.2f} to {spread.high:.2f}) times"
 
 
 def _percent(share: Spread) -> str:
@@ -421,10 +481,19 @@ def main(
     family: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the logs.")] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    others: Annotated[bool, typer.Option(help="Also Polars and PySpark, if installed.")] = False,
+    cpu_hour_price: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Price of one core for one hour; 1 prints a TB's cost in CPU hours."
+        ),
+    ] = 1.0,
 ) -> None:
     """Measure the ingest against what DuckDB and pyiceberg do by themselves."""
     from benchmarks.logs import FAMILIES
+    from benchmarks.others import OTHERS, installed
 
+    candidates = (*CANDIDATES, *installed()) if others else tuple(CANDIDATES)
     wanted = family or list(FAMILIES)
     unknown = sorted(set(wanted) - set(FAMILIES))
     if unknown:
@@ -432,12 +501,22 @@ def main(
     reports = []
     for name in wanted:
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
-            report = compare(name, lines, count, Path(folder), seed)
+            report = compare(
+                name,
+                lines,
+                count,
+                Path(folder),
+                seed,
+                candidates=candidates,
+                cpu_hour_price=cpu_hour_price,
+            )
         if not as_json:
             show(report)
         reports.append(asdict(report))
     if as_json:
-        typer.echo(json.dumps({"candidates": CANDIDATES, "families": reports}, indent=1))
+        known = {**CANDIDATES, **OTHERS}
+        described = {name: known[name] for name in candidates}
+        typer.echo(json.dumps({"candidates": described, "families": reports}, indent=1))
 
 
 if __name__ == "__main__":

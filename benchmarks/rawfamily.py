@@ -42,12 +42,14 @@ _TYPES: dict[str, IcebergType] = {
     "TIME": TimeType(),
     "VARCHAR": StringType(),
 }
+_DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
 
 
 def iceberg_type(kind: str) -> IcebergType:
     """Return the Iceberg type of a raw column's DuckDB type."""
-    decimal = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind)
-    return DecimalType(int(decimal[1]), int(decimal[2])) if decimal else _TYPES[kind]
+    if found := _DECIMAL.fullmatch(kind):
+        return DecimalType(int(found[1]), int(found[2]))
+    return _TYPES[kind]
 
 
 def raw_types(layout: Layout, keys: Sequence[str] = ()) -> dict[str, str]:

@@ -2,3 +2,7 @@
 
 Knows no Dagster, dbt or Great Expectations, and reads the clock only where it is passed in.
 """
+
+from lake.settings import choose_allocator
+
+choose_allocator()

@@ -25,9 +25,11 @@ class Engine:
             self._connection.execute(macro)
         self._statements: dict[str, str] = {}
         self._holdings: dict[tuple[str, ...], str] = {}
+        self._relations: dict[str, duckdb.DuckDBPyRelation] = {}
 
     def close(self) -> None:
         """Close the connection."""
+        self._relations.clear()
         self._connection.close()
 
     def execute(self, sql: str) -> duckdb.DuckDBPyConnection:
@@ -50,6 +52,18 @@ class Engine:
         return self._connection.sql(
             f"execute {self._statements[sql]}({', '.join(values)})"
         ).to_arrow_table()
+
+    def read(self, sql: str) -> pa.Table:
+        """Run a SELECT whose text stays the same from chunk to chunk.
+
+        As a relation that is kept: its rows become Arrow as they come, where those of a prepared
+        statement are held and copied first, which costs an eighth of a large read.
+        """
+        if sql not in self._relations:
+            if len(self._relations) >= _MAX_STATEMENTS:
+                self._relations.clear()
+            self._relations[sql] = self._connection.sql(sql)
+        return self._relations[sql].to_arrow_table()
 
     def over(self, rows: pa.Table, sql: str, *values: datetime) -> pa.Table:
         """Run a statement that reads these rows as `incoming`; values: its parameters."""

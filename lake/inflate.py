@@ -201,15 +201,32 @@ class Lines:
     def count(self, byte: int) -> int:
         """Return how often a byte stands in the chunk."""
         end = int(self._ends[-1]) if len(self) else 0
-        return int(np.count_nonzero(np.frombuffer(self._data, dtype=np.uint8, count=end) == byte))
+        flags = np.empty(_BLOCK_BYTES, dtype=np.bool_)
+        found = 0
+        for start in range(0, end, _BLOCK_BYTES):
+            count = min(_BLOCK_BYTES, end - start)
+            block = np.frombuffer(self._data, dtype=np.uint8, count=count, offset=start)
+            found += int(np.count_nonzero(np.equal(block, byte, out=flags[:count])))
+            del block
+        return found
 
     def count_each(self, byte: int) -> npt.NDArray[np.int64]:
         """Return how often a byte stands in each line."""
         end = int(self._ends[-1]) if len(self) else 0
-        at = np.flatnonzero(np.frombuffer(self._data, dtype=np.uint8, count=end) == byte)
-        counts: npt.NDArray[np.int64] = np.searchsorted(at, self._ends) - np.searchsorted(
-            at, self._starts
-        )
+        flags = np.empty(_BLOCK_BYTES, dtype=np.bool_)
+        seen, first = 0, 0
+        before = np.empty(len(self), dtype=np.int64)  # up to the end of each line
+        for start in range(0, end, _BLOCK_BYTES):
+            count = min(_BLOCK_BYTES, end - start)
+            block = np.frombuffer(self._data, dtype=np.uint8, count=count, offset=start)
+            at = np.flatnonzero(np.equal(block, byte, out=flags[:count]))
+            del block
+            beyond = int(np.searchsorted(self._ends, start + count))
+            ends = self._ends[first:beyond] - start
+            before[first:beyond] = seen + np.searchsorted(at, ends)
+            seen, first = seen + len(at), beyond
+        before[first:] = seen
+        counts: npt.NDArray[np.int64] = np.diff(before, prepend=0)
         return counts
 
     def with_nul(self) -> npt.NDArray[np.int64]:

@@ -17,13 +17,12 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lake import cmcd
 from lake.engine import Engine
 from lake.formats.base import Family, Layout, Reject, Row, Skip
 from lake.inflate import Buffer, Lines, chunks, end_of_lines
-from lake.projection import Projection, instant
+from lake.projection import Projection, good_rows, instant, taken
 from lake.protection import KEY_DESTROYED, Protection, as_logged
 from lake.rejects import rejected_line
 from lake.repeats import Repeats
@@ -34,8 +33,6 @@ from lake.unpacked import BYTE_ORDER_MARK, LongLine
 _HEAD_BYTES = 1 << 18
 #: why a line is rejected whose values are of the right type and cannot be computed with
 OUT_OF_RANGE = "value_out_of_range"
-#: rows at the end that the fast read gives whatever they are; blank and rejected lines are fewer
-_TAIL_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -181,12 +178,7 @@ class Parser:
         candidates = lines.not_blank()
         try:
             with lines.hidden(self.family.masked(lines).tolist()):
-                rows = self._engine.prepared(
-                    self._projection.fast(read, layout),
-                    instant(constants.not_before),
-                    instant(constants.not_after),
-                    str(len(candidates) - layout.header_lines - _TAIL_ROWS),
-                )
+                rows = self._engine.read(self._projection.fast(read, layout))
         except (duckdb.InvalidInputException, duckdb.DataError):
             # a reader that gives up (CSV does on mixed line ends, arithmetic on a year 290000)
             # vouches for nothing
@@ -197,19 +189,19 @@ class Parser:
             if rejected:
                 candidates = candidates[~np.isin(candidates, rejected)]
             candidates = candidates[layout.header_lines :]
-        at = rows.column("rn").to_numpy()
-        if len(candidates) != (at[-1] if len(at) else 0):
+        if len(candidates) != rows.num_rows:
             # the reader and the line index disagree: believe neither, judge every line
             return nothing
-        rows = _only_good(rows)
+        kept = good_rows(rows, constants.not_before, constants.not_after)
         numbers = candidates[rows.column("rn").to_numpy() - 1]
-        overruled = np.union1d(self.family.overruled(lines, layout, numbers), lines.with_nul())
+        overruled = np.union1d(
+            self.family.overruled(lines, layout, numbers[kept]), lines.with_nul()
+        )
         if segment.memory[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
             overruled = np.append(overruled, 1)  # the reader skips it wherever a chunk begins
         if len(overruled):
-            kept = ~np.isin(numbers, overruled)
-            rows, numbers = rows.filter(pa.array(kept)), numbers[kept]
-        return rows, numbers
+            kept = kept & ~np.isin(numbers, overruled)
+        return taken(rows, kept), numbers[kept]
 
     def _rescue(
         self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
@@ -275,15 +267,6 @@ class Parser:
             else:
                 arrays.append(pa.repeat(pa.scalar(fixed.get(f.name), f.type), n))
         return pa.Table.from_arrays(arrays, schema=self._schema)
-
-
-def _only_good(rows: pa.Table) -> pa.Table:
-    """Return the rows that are good: all of them but some at the end."""
-    if pc.all(rows.column("is_ok")).as_py():
-        return rows
-    tail = max(0, rows.num_rows - _TAIL_ROWS)
-    ended = rows.slice(tail)
-    return pa.concat_tables([rows.slice(0, tail), ended.filter(ended.column("is_ok"))])
 
 
 def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]:

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.types import NestedField
 
 from lake import cmcd
@@ -19,6 +24,8 @@ from lake.reads import duckdb_type, quote_identifier
 from lake.source import Source
 
 _TIME_TYPES = ("DATE", "TIME")
+#: beyond, a filter is cheaper than slices
+_MANY_GONE = 1000
 
 
 def instant(value: datetime) -> str:
@@ -34,13 +41,12 @@ class Projection:
     family: Family
 
     def fast(self, read: str, layout: Layout) -> str:
-        """Return the query of the good rows of a read: rn, is_ok and the columns.
+        """Return the query of all rows of a read: rn, is_ok (but for the bounds) and the columns.
 
-        Rows after $3 come whatever they are: the last of them tells how many there were. What is
-        filtered here need not be copied.
+        Without parameters, so that it is the same for every delivery. A filter in the query would
+        copy all rows to take out one in a thousand: who reads takes them out (`good_rows`).
         """
-        rows = self._rows(f"({read})", layout, layout.valid_sql())
-        return f"select * from ({rows}) where is_ok or rn > $3"
+        return self._rows(f"({read})", layout, layout.valid_sql(), is_bounded=False)
 
     def columns(self, relation: str, layout: Layout) -> str:
         """Return the query of the good rows of typed columns: rn and the columns.
@@ -83,7 +89,7 @@ class Projection:
         misfit = f"case {misfits} end" if misfits else "null::varchar"
         return f"(select rn, {misfit} as misfit, {casts} from {table})"
 
-    def _rows(self, relation: str, layout: Layout, valid: str) -> str:
+    def _rows(self, relation: str, layout: Layout, valid: str, *, is_bounded: bool = True) -> str:
         """Return raw -> derived -> canonical as one SELECT of rn, is_ok and the columns."""
         canonical = dict(self.family.canonical_sql(layout, self.source))
         canonical["event_time"] = "event_time"
@@ -93,10 +99,31 @@ class Projection:
             if f.name in canonical
         )
         derived = _derived(f"{relation} raw", self.family.derived_sql(layout, self.source))
-        return (
-            f"select rn, coalesce(({valid}) and event_time >= $1 "
-            f"and event_time < $2, false) as is_ok, {columns} from {derived}"
-        )
+        bounds = " and event_time >= $1 and event_time < $2" if is_bounded else ""
+        return f"select rn, coalesce(({valid}){bounds}, false) as is_ok, {columns} from {derived}"
+
+
+def good_rows(rows: pa.Table, not_before: datetime, not_after: datetime) -> npt.NDArray[np.bool_]:
+    """Tell which rows of `fast` are good: valid, and of a time within the half-open bounds."""
+    times = rows.column("event_time")
+    low, high = (pa.scalar(t, times.type) for t in (not_before, not_after))
+    is_within = pc.and_(pc.greater_equal(times, low), pc.less(times, high))
+    good: npt.NDArray[np.bool_] = pc.fill_null(
+        pc.and_kleene(rows.column("is_ok"), is_within), False
+    ).to_numpy()
+    return good
+
+
+def taken(rows: pa.Table, kept: npt.NDArray[np.bool_]) -> pa.Table:
+    """Return the kept rows; where few are gone, those between them stay where they are."""
+    gone = np.flatnonzero(~kept)
+    if not len(gone):
+        return rows
+    if len(gone) > _MANY_GONE:
+        return rows.filter(pa.array(kept))
+    edges = [-1, *gone.tolist(), rows.num_rows]
+    parts = [rows.slice(a + 1, b - a - 1) for a, b in pairwise(edges) if b - a > 1]
+    return pa.concat_tables(parts or [rows.slice(0, 0)])
 
 
 def _derived(relation: str, steps: Mapping[str, str]) -> str:

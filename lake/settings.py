@@ -6,6 +6,7 @@ Every path, address and secret of the data plane is named here and nowhere else.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,16 @@ _CATALOG_OPTIONS = {
     "WEIR_CATALOG_OAUTH2_URI": "oauth2-server-uri",
     "WEIR_CATALOG_SCOPE": "scope",
 }
+
+
+def choose_allocator() -> None:
+    """Have Arrow allocate with jemalloc, unless ARROW_DEFAULT_MEMORY_POOL says otherwise.
+
+    Called before Arrow is imported, as it reads this once: a chunk's columns come and go, and
+    jemalloc gives their pages out again where others return them. A twelfth of an ingest's CPU.
+    """
+    if sys.platform in ("linux", "darwin"):  # where Arrow's wheels carry it
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
 
 @dataclass(frozen=True)

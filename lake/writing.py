@@ -22,6 +22,12 @@ _DELTA_BINARY = (
 )  # fmt: skip
 
 
+#: rows that tell whether a column's values repeat
+_SAMPLE_ROWS = 1024
+#: rows of a delivery that wait for more of their hour: two chunks of text are about as much
+_MAX_WAITING_BYTES = 128 * 1024 * 1024
+
+
 @dataclass(frozen=True)
 class StagedFile:
     """One uncommitted data file: an hour of a delivery."""
@@ -38,8 +44,10 @@ class HourlyWriter:
         self._table = table
         self._name = name
         self._schema = arrow_schema(table.schema())
-        self._options = writer_options(self._schema, bounded_columns(table))
+        self._options: dict[str, object] | None = None
         self._open: dict[datetime, tuple[str, pa.NativeFile, pq.ParquetWriter]] = {}
+        self._waiting: dict[datetime, list[pa.Table]] = {}
+        self._waiting_bytes = 0
         self._rows: dict[datetime, int] = {}
         self.event_min: datetime | None = None
         self.event_max: datetime | None = None
@@ -59,6 +67,7 @@ class HourlyWriter:
 
     def close(self) -> tuple[StagedFile, ...]:
         """Finish the files and name them."""
+        self._flush()
         for _, stream, writer in self._open.values():
             writer.close()
             stream.close()
@@ -80,11 +89,27 @@ class HourlyWriter:
             name = f"{hour:%Y%m%dT%H}-{self._name}-{uuid.uuid4().hex[:12]}.parquet"
             uri = self._table.location_provider().new_data_location(name)
             stream = self._table.io.new_output(uri).create()
+            if self._options is None:
+                bounded = bounded_columns(self._table)
+                self._options = writer_options(self._schema, bounded, rows.slice(0, _SAMPLE_ROWS))
             writer = pq.ParquetWriter(stream, self._schema, **self._options)
             self._open[hour] = (uri, stream, writer)
             self._rows[hour] = 0
-        self._open[hour][2].write_table(rows)
+        self._waiting.setdefault(hour, []).append(rows)
+        self._waiting_bytes += rows.nbytes
         self._rows[hour] += rows.num_rows
+        if self._waiting_bytes > _MAX_WAITING_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits, one row group an hour: a few rescued lines are no group of their own.
+
+        A group of forty columns costs a dictionary and a page each, however few rows are in it.
+        """
+        for hour, parts in self._waiting.items():
+            self._open[hour][2].write_table(pa.concat_tables(parts))
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
 
 def bounded_columns(table: Table) -> list[str]:
@@ -94,13 +119,18 @@ def bounded_columns(table: Table) -> list[str]:
     return [k for k in kept if k in table.schema().column_names]
 
 
-def writer_options(schema: pa.Schema, bounded: Sequence[str]) -> dict[str, object]:
+def writer_options(
+    schema: pa.Schema, bounded: Sequence[str], sample: pa.Table | None = None
+) -> dict[str, object]:
     """Return pyarrow writer options: zstd-1 and the encodings that measured best.
 
-    bounded: the columns whose least and greatest value may stand in the footer.
+    bounded: the columns whose least and greatest value may stand in the footer. sample: some
+    rows; columns that mostly differ in them get no dictionary, which would be made in vain.
     """
     encodings = {n: "DELTA_LENGTH_BYTE_ARRAY" for n in _DELTA_LENGTH if n in schema.names}
     encodings |= {n: "DELTA_BINARY_PACKED" for n in _DELTA_BINARY if n in schema.names}
+    if sample is not None:
+        encodings |= {f.name: e for f in schema if (e := _encoding_without_dictionary(sample, f))}
     leaves = [p for f in schema for p in _leaves(f.name, f.type) if f.name not in encodings]
     return {
         "compression": "zstd",
@@ -110,6 +140,16 @@ def writer_options(schema: pa.Schema, bounded: Sequence[str]) -> dict[str, objec
         # footers outlive rows like manifests do: no bounds of addresses, users or paths
         "write_statistics": list(bounded),
     }
+
+
+def _encoding_without_dictionary(sample: pa.Table, field: pa.Field) -> str | None:
+    """Return the encoding of a column whose values mostly differ; None for any other."""
+    is_text = pa.types.is_string(field.type) or pa.types.is_binary(field.type)
+    if not (is_text or pa.types.is_integer(field.type) or pa.types.is_timestamp(field.type)):
+        return None
+    if pc.count_distinct(sample.column(field.name)).as_py() * 2 < _SAMPLE_ROWS:
+        return None
+    return "DELTA_LENGTH_BYTE_ARRAY" if is_text else "DELTA_BINARY_PACKED"
 
 
 def _leaves(path: str, type_: pa.DataType) -> list[str]:

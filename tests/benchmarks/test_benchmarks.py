@@ -40,3 +40,14 @@ def test_the_base_is_measured_and_is_one(report) -> None:
     assert base["rows"] >= 1998
     assert base["steady_cpu_s"] > 0
     assert base["peak_rss_mb"] > 0
+
+
+def test_load_canonicalisation_and_capacity_follow_from_the_rounds(report) -> None:
+    cpu = {c["candidate"]: c["steady_cpu_s"] for c in report["candidates"]}
+    load, canonical = (report[n]["median"] for n in ("load", "canonicalisation"))
+    assert load == pytest.approx(cpu["weir_raw"] / cpu["duckdb"])
+    assert canonical == pytest.approx((cpu["weir"] - cpu["weir_raw"]) / cpu["weir_raw"])
+    found = report["capacity"]["weir"]
+    assert found["cores"] >= 1
+    assert found["cost_per_tb"] == pytest.approx(found["cpu_hours_per_tb"])  # at a price of 1
+    assert found["cpu_hours_per_tb"] == pytest.approx(cpu["weir"] / 3600 / report["raw_mb"] * 1e6)
