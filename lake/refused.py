@@ -27,6 +27,7 @@ REASONS = {
     "no_header": "",
     "bad_header": "",
     "unknown_format": "",
+    "incomplete_map": "",
     "bomb": _LIMITS,
     "too_many_rejects": "Look at it with `weir inspect`: most likely its format changed. "
     "If it is to be loaded all the same, raise `limits.max_rejected_lines` in the source file.",

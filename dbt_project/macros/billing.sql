@@ -43,7 +43,7 @@
     cast(null as decimal(38, 9)) as quantity,
     cast(null as decimal(18, 9)) as unit_price,
     cast(null as {{ whole_type() }}) as logged,
-    cast(null as {{ 'timestamptz' if target.type == 'duckdb' else 'timestamp' }}) as billed_slot,
+    cast(null as {{ instant_type() }}) as billed_slot,
     cast(null as integer) as billed_rank,
     cast(null as bigint) as samples,
     cast(null as bigint) as valid_days,

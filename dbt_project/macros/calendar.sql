@@ -82,3 +82,8 @@
         (known_from <= {{ instant(at) }} and (known_to is null or known_to > {{ instant(at) }}))
     {%- endif -%}
 {%- endmacro %}
+
+{# The type of an instant. #}
+{% macro instant_type() -%}{{ return(adapter.dispatch('instant_type', 'weir')()) }}{%- endmacro %}
+{% macro default__instant_type() -%}timestamp{%- endmacro %}
+{% macro duckdb__instant_type() -%}timestamptz{%- endmacro %}

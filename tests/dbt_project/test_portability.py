@@ -26,8 +26,9 @@ DISPATCHED = re.compile(
 COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 #: macros with an engine's own form, and why: the whole list, so that a new one is seen
 KNOWN = {
-    "bytes_to_gb", "cost_of", "round_money",  # decimals differ (macros/money.sql)
-    "instant", "slot_start", "spine",  # time
+    "whole_type", "div_floor", "kth_largest",  # whole numbers and ranks (macros/money.sql)
+    "instant", "instant_type", "slot_start", "slot_after", "slots_between", "midnight",  # time
+    "add_days", "add_months", "days_between", "spine", "numbers",  # calendars
     "replace_periods_sql",  # transactions
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import duckdb
 
@@ -49,8 +50,9 @@ MARTS = {
 }
 
 
-# the others of a family are published by the same steps: four make every point of a kill
-lake.publish.marts_of = lambda family: [m for m in marts_of(family) if m.name in MARTS]
+def some_marts(family):
+    """Return the marts that are made here; the others go out by the same steps."""
+    return [m for m in marts_of(family) if m.name in MARTS]
 
 
 def audit(subjects):
@@ -103,7 +105,8 @@ def run(home: Path, now: datetime) -> None:
     for family, passed in due.items():
         if passed:
             run_id = f"{family}-{now:%H%M%S}"
-            publish_partitions(catalog, settings.build_file, family, passed, {}, run_id, now)
+            with patch.object(lake.publish, "marts_of", some_marts):
+                publish_partitions(catalog, settings.build_file, family, passed, {}, run_id, now)
     release(catalog, settings.serving_file, f"refresh-{now:%H%M%S}", now)
 
 

@@ -102,7 +102,8 @@ def test_dagster_shows_each_partition_of_gold_as_materialized(undisturbed: Any) 
     weir = undisturbed.weir
     published = {
         family: {
-            s.strftime("%Y-%m-%d-%H:%M" if family != "billing" else "%Y-%m-%d") for s in starts
+            s.strftime("%Y-%m-%d" if family in ("billing", "rollup") else "%Y-%m-%d-%H:%M")
+            for s in starts
         }
         for family, starts in weir.query(
             "select family, list(distinct partition_start) from {ops_refreshes} group by 1"
@@ -134,6 +135,7 @@ def test_status_and_sql_answer_from_the_same_lake(undisturbed: Any) -> None:
 
     assert {f: s["partitions"] for f, s in status["stale"].items()} == {
         "delivery": 0,
+        "rollup": 0,
         "engagement": 0,
         "billing": 0,
     }

@@ -293,7 +293,7 @@ def test_bytes_that_stay_wrong_refuse_one_delivery_and_no_neighbour(
     report = box.ingest_of(REC_EVENTS, landing=landing()).run()
     assert report.by_state == {"loaded": 1, "rejected": 1}
     (refused,) = (d for d in report.changes if d.state == "rejected")
-    assert refused.reason.startswith("checksum: md5 ")
+    assert refused.reason.startswith("checksum: expected md5 ")
     assert "by the store's etag" in refused.reason
 
 

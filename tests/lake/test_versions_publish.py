@@ -74,7 +74,7 @@ def test_an_hour_version_ignores_when_and_by_which_batch_it_was_loaded(loaded):
     "change",
     [
         {"content_id": "other"},
-        {"parser_version": "rec_events/2"},
+        {"parser_version": "rec_events/9"},
         {"state": "replaced"},
         {"hours": (HourRows(H, 99),)},
     ],
