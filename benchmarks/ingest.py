@@ -462,8 +462,8 @@ def show(report: Report) -> None:
     for f in report.candidates:
         if f.lost is not None:
             typer.echo(f"{f.candidate}: {f.lost}")
-    for name, found in report.capacity.items():
-        typer.echo(sentence(found, name))
+    for name, taken in report.capacity.items():
+        typer.echo(sentence(taken, name))
     typer.echo("")
 
 
