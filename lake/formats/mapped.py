@@ -98,7 +98,8 @@ def _add_times(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     measured = "case when w_end >= event_time then epoch_us(w_end) - epoch_us(event_time) end"
     plan.canonical |= {
         "event_time_precision": precision_sql(start, "w_given"),
-        "end_time": "w_end",
+        # an end far in the future is nonsense that no reader of time stamps survives
+        "end_time": "case when w_end < timestamptz '2100-01-01' then w_end end",
         "duration_ms": f"coalesce(w_took, {measured} / 1000.0)" if end else "w_took",
         "status": "w_status",
     }

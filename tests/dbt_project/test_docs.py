@@ -73,7 +73,7 @@ def _open(page: Path, at: str, folder: Path) -> tuple[list[str], list[str], str]
     [
         ("overview", "Where to look"),
         ("model/model.weir.qos_hourly", "Requests a cache could have answered"),
-        ("model/model.weir.bill_lines", "rounded half away from zero"),
+        ("model/model.weir.bill_lines", "What the vendor's invoice should say"),
         ("model/model.weir.qos_hourly?g_v=1", "Lineage Graph"),
     ],
 )
