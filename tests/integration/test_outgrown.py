@@ -64,6 +64,7 @@ def outgrown(
         "WEIR_CATALOG_URI": urls[0].replace("+psycopg2", ""),
     }
     weir = type(make(home))(load_settings(environment, home=home))
+    plan.write_geo(home / "geo")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
