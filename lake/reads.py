@@ -85,6 +85,9 @@ def connect(
         str(database) if database else ":memory:", read_only=read_only, config=dict(config or {})
     )
     connection.execute("set TimeZone = 'UTC'")
+    # After two seconds DuckDB draws its progress bar on standard output, into whatever a user
+    # sends there.
+    connection.execute("set enable_progress_bar = false")
     if lake is not None:
         show_files(connection, lake)
     return connection

@@ -73,6 +73,12 @@ class Weir:
     def catalog(self) -> Catalog:
         return open_lake(self.settings)
 
+    @property
+    def geo(self) -> str:
+        """Where countries and networks come from: what a plan wrote into this home."""
+        files = sorted((self.settings.home / "geo").glob("*.mmdb"))
+        return os.pathsep.join(str(path) for path in files)
+
     def land(self, key: str, data: bytes, at: datetime) -> None:
         path = self.settings.landing / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,9 +93,7 @@ class Weir:
     @contextmanager
     def running(self) -> Iterator[dg.DagsterInstance]:
         home = self.settings.home
-        geo = os.pathsep.join(str(path) for path in sorted((home / "geo").glob("*.mmdb")))
-        known = exported(self.settings, WEIR_GEOIP=geo)
-        with known, quiet(home), local_instance(home) as instance:
+        with exported(self.settings, WEIR_GEOIP=self.geo), quiet(home), local_instance(home) as instance:
             yield instance
 
     @contextmanager
@@ -102,7 +106,7 @@ class Weir:
         """Run weir in a process of its own."""
         return subprocess.run(
             [tool("weir"), *arguments, "--dir", str(self.settings.home)],
-            env=process_environment(self.settings, **environment),
+            env=process_environment(self.settings, WEIR_GEOIP=self.geo, **environment),
             capture_output=True,
             text=True,
             check=False,

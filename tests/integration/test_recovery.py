@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def land_first_wave(weir: Any, plan: Any) -> None:
+    plan.write_geo(weir.settings.home / "geo")
     plan.deliver(weir.settings.landing, None, plan.on_time_until)
 
 
