@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT / "dbt_project"
 PRICE_CONTRACTS = DBT_PROJECT / "price_contracts"
 _DAGSTER_URL = "WEIR_DAGSTER_POSTGRES_URL"
+_EVENTS_A_BATCH = "5000"
+_SQLITE_STORAGE = """
+storage:
+  custom: # Dagster's own SQLite storage, with the events of a batch in one transaction
+    module: orchestration.dagster_storage
+    class: BatchingSqliteStorage
+    config: {{base_dir: {folder}}}
+"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,9 @@ def write_dagster_home(home: Path) -> Path:
     if url is not None:
         os.environ[_DAGSTER_URL] = url  # the driver's name in it, for this process and children
         text += f"\nstorage:\n  postgres:\n    postgres_url: {{env: {_DAGSTER_URL}}}\n"
+    else:
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", _EVENTS_A_BATCH)
+        text += _SQLITE_STORAGE.format(folder=json.dumps(str(folder)))
     target = folder / "dagster.yaml"
     if not target.exists() or target.read_text() != text:
         beside = target.with_name(f".dagster.yaml.{os.getpid()}")
