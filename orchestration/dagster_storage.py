@@ -17,6 +17,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
+
 class BatchingEventLog(SqliteEventLogStorage):
     """Stores a batch of one run's asset events with two transactions in all."""
 
@@ -38,7 +39,10 @@ class BatchingEventLog(SqliteEventLogStorage):
                 connection.execute(insert)
         with self.index_transaction() as connection:
             for event, insert in zip(events, inserts, strict=True):
-                event_id = connection.execute(insert).inserted_primary_key[0]
+                key = connection.execute(insert).inserted_primary_key
+                if key is None:
+                    raise RuntimeError(f"event {event.dagster_event_type} was given no id")
+                event_id = key[0]
                 self._store_asset_event_tags(connection, [event], [event_id])
                 self._store_asset_event(connection, event, event_id)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from pathlib import Path
 from pyiceberg.catalog import Catalog
 
 from lake.audit import AuditReport
+from lake.build_views import selects_of
 from lake.catalog import table_of
 from lake.commit import complete_pending
 from lake.contracts import zones_of
@@ -152,14 +152,22 @@ def plan_file(settings: LakeSettings, family: Family, run_id: str) -> Path:
     return settings.builds / run_id / f"{family}.json"
 
 
-def hand_to_dbt(settings: LakeSettings, plan: BuildPlan) -> Path:
-    """Put the plan where dbt looks for it and return the place.
+def hand_to_dbt(catalog: Catalog, settings: LakeSettings, plan: BuildPlan) -> Path:
+    """Put the plan where dbt looks for it, with what to read, and return the place.
 
     The place is the same for every run: dbt would parse the whole project again for another one.
     """
     path = settings.builds / "dbt-plan.json"
     beside = path.with_name(f".{path.name}.{plan.run_id}")
-    shutil.copyfile(plan_file(settings, plan.family, plan.run_id), beside)
+    text = json.loads(plan_file(settings, plan.family, plan.run_id).read_text())
+    read = _READ[plan.family]
+    pins = {name: plan.pins.get(name) for name in read}
+    starts = [p.start for p in plan.partitions]
+    hours, days = (starts if _PERIODS[plan.family] == unit else [] for unit in ("hours", "days"))
+    selects = selects_of(catalog, read, pins, hours, days)
+    if len(selects) == len(read):  # a table that was never made: dbt knows its columns
+        text["selects"] = selects
+    beside.write_text(json.dumps(text))
     beside.replace(path)
     return path
 

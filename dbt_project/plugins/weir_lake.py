@@ -21,67 +21,25 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import yaml
 from dbt.adapters.duckdb.plugins import BasePlugin
-from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
-from pyiceberg.expressions import (
-    And,
-    BooleanExpression,
-    GreaterThanOrEqual,
-    LessThan,
-    Or,
-)
-from pyiceberg.types import (
-    BooleanType,
-    IcebergType,
-    IntegerType,
-    LongType,
-    NestedField,
-    StringType,
-    TimestamptzType,
-)
 
-from lake.catalog import open_catalog
 from lake.contracts import TABLES, PriceContractError, load_contracts, rows_of
-from lake.reads import files_sql, quote_identifier, quote_literal, relation_sql, show_files
-from lake.records import BRONZE, COUNTERS, FEEDS
-from lake.settings import load_settings
+from lake.locations import S3Location
+from lake.reads import files_sql, quote_identifier, quote_literal, show_files
+from lake.settings import LakeSettings, load_settings
 
-#: what the monthly models read of the published mart; a test holds it to the mart's contract
-GOLD_TRAFFIC = (
-    NestedField(1, "slot_start", TimestamptzType(), required=True),
-    NestedField(2, "cdn", StringType(), required=True),
-    NestedField(3, "pop", StringType(), required=True),
-    NestedField(4, "customer", StringType(), required=True),
-    NestedField(5, "requests", LongType(), required=True),
-    NestedField(6, "bytes", LongType(), required=True),
-    NestedField(7, "bytes_in", LongType(), required=True),
-    NestedField(8, "hit_requests", LongType(), required=True),
-    NestedField(9, "hit_bytes", LongType(), required=True),
-)
-#: published marts that days are added from, and the column that says when
-GOLD_OF_DAYS = {
-    "qos_places_hourly": "hour", "qos_5m": "slot_start", "qos_buckets_hourly": "hour",
-}  # fmt: skip
-_CONTRACTS_OF_MARTS = Path(__file__).parents[1] / "models" / "marts" / "metrics" / "_qos.yml"
-_TYPES: dict[str, IcebergType] = {
-    "timestamptz": TimestamptzType(),
-    "varchar": StringType(),
-    "bigint": LongType(),
-    "integer": IntegerType(),
-    "boolean": BooleanType(),
-}
-_HOUR = dt.timedelta(hours=1)
-_DAY = dt.timedelta(days=1)
-#: a filter is judged once per file and range; beyond this the smallest gaps are read as well
-_MAX_RANGES = 40
+if TYPE_CHECKING:  # see show_lake
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.types import NestedField
+
+_METRICS = Path(__file__).parents[1] / "models" / "marts" / "metrics"
+_CONTRACTS_OF_MARTS = tuple(sorted(_METRICS.glob("_*.yml")))
 
 
 class BuildFileLockedError(RuntimeError):
@@ -100,6 +58,8 @@ class Plan:
     hours: tuple[dt.datetime, ...] = ()
     months: tuple[dt.datetime, ...] = ()
     days: tuple[dt.datetime, ...] = ()
+    #: a SELECT of each table that the build reads; none: dbt makes them from the catalog
+    selects: dict[str, str] = field(default_factory=dict)
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
@@ -118,12 +78,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         if _is_read_only(conn):
             return
         conn.execute("SET TimeZone = 'UTC'")
-        catalog = open_catalog(self._settings)
-        show_files(conn, catalog)
-        try:
-            show_lake(conn, catalog, self._plan)
-        finally:
-            catalog.close()
+        show_lake(conn, self._settings, self._plan)
         show_contracts(conn, self._contracts)
 
 
@@ -141,6 +96,7 @@ def read_plan(name: str) -> Plan:
             tuple(sorted({_hour(text) for text in data.get("hours") or ()})),
             tuple(sorted({_month(text) for text in data.get("months") or ()})),
             tuple(sorted({_day(text) for text in data.get("days") or ()})),
+            {str(table): str(sql) for table, sql in (data.get("selects") or {}).items()},
         )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BuildPlanError(
@@ -196,22 +152,22 @@ def _is_read_only(conn: duckdb.DuckDBPyConnection) -> bool:
     return bool(row and row[0])
 
 
-def show_lake(conn: duckdb.DuckDBPyConnection, catalog: Catalog, plan: Plan) -> None:
+def show_lake(conn: duckdb.DuckDBPyConnection, settings: LakeSettings, plan: Plan) -> None:
     """Create the views over the lake and `bronze.build_plan`, what the run rebuilds."""
-    pruned = hours_filter(plan.hours)
-    for record in BRONZE:
-        sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, pruned)
-        _create_view(conn, record.identifier, sql)
-    for record in (*FEEDS, *COUNTERS):  # whole: no hour of a mart is built from them
-        sql = _relation_sql(catalog, plan, record.identifier, record.schema.fields, None)
-        _create_view(conn, record.identifier, sql)
-    sql = _relation_sql(catalog, plan, "gold.traffic_5m", GOLD_TRAFFIC, None)
-    _create_view(conn, "gold.traffic_5m", sql)
-    for name, column in GOLD_OF_DAYS.items():
-        identifier = f"gold.{name}"
-        empty = [] if _exists(catalog, identifier) else contract_fields(name)
-        days = periods_filter(plan.days, _DAY, column)
-        _create_view(conn, identifier, _relation_sql(catalog, plan, identifier, empty, days))
+    if not plan.selects or isinstance(settings.warehouse, S3Location):
+        from lake.catalog import open_catalog  # a plan for a folder needs no catalog: 1.5 s
+
+        catalog = open_catalog(settings)
+        try:
+            show_files(conn, catalog)
+            selects = dict(plan.selects) or _selects(catalog, plan)
+        finally:
+            catalog.close()
+    else:
+        selects = dict(plan.selects)
+    for identifier, sql in selects.items():
+        _create_view(conn, identifier, sql)
+    conn.execute("CREATE SCHEMA IF NOT EXISTS bronze")
     conn.execute(
         "CREATE OR REPLACE TABLE bronze.build_plan "
         "(period VARCHAR NOT NULL, starts_at TIMESTAMPTZ NOT NULL)"
@@ -223,40 +179,46 @@ def show_lake(conn: duckdb.DuckDBPyConnection, catalog: Catalog, plan: Plan) -> 
         )
 
 
-def _relation_sql(
-    catalog: Catalog,
-    plan: Plan,
-    identifier: str,
-    fields: Sequence[NestedField],
-    row_filter: BooleanExpression | None,
-) -> str:
-    """Return a SELECT over a table as the plan pins it; a table not made yet is empty."""
-    is_pinned_empty = plan.pins.get(identifier, 0) is None
-    try:
-        table = catalog.load_table(identifier)
-    except (NoSuchTableError, NoSuchNamespaceError):
-        return files_sql(fields, [])
-    if is_pinned_empty:
-        return files_sql(table.schema().fields, [])
-    return relation_sql(table, plan.pins.get(identifier), row_filter)
+def _selects(catalog: Catalog, plan: Plan) -> dict[str, str]:
+    """Return a SELECT over every table that a model can read; one not made yet is empty."""
+    from lake.build_views import SOURCES, selects_of
+    from lake.records import LANDED
+
+    found = selects_of(catalog, SOURCES, plan.pins, plan.hours, plan.days)
+    fields = {r.identifier: r.schema.fields for r in LANDED}
+    return {
+        name: found.get(name) or files_sql(fields.get(name) or contract_fields(name), [])
+        for name in SOURCES
+    }
 
 
-def _exists(catalog: Catalog, identifier: str) -> bool:
-    try:
-        catalog.load_table(identifier)
-    except (NoSuchTableError, NoSuchNamespaceError):
-        return False
-    return True
-
-
-def contract_fields(name: str) -> list[NestedField]:
+def contract_fields(identifier: str) -> list[NestedField]:
     """Return the columns that a published mart will have, from its contract."""
-    text = _CONTRACTS_OF_MARTS.read_text(encoding="utf-8")
-    models = yaml.safe_load(text)["models"]
-    (model,) = (m for m in models if m["name"] == name)
+    from pyiceberg.types import (
+        BooleanType,
+        IntegerType,
+        LongType,
+        NestedField,
+        StringType,
+        TimestamptzType,
+    )
+
+    types = {
+        "timestamptz": TimestamptzType(),
+        "varchar": StringType(),
+        "bigint": LongType(),
+        "integer": IntegerType(),
+        "boolean": BooleanType(),
+    }
+    (columns,) = (
+        model["columns"]
+        for file in _CONTRACTS_OF_MARTS
+        for model in yaml.safe_load(file.read_text(encoding="utf-8"))["models"]
+        if f"gold.{model['name']}" == identifier
+    )
     return [
-        NestedField(i, c["name"], _TYPES[c["data_type"]], required=True)
-        for i, c in enumerate(model["columns"], 1)
+        NestedField(i, c["name"], types[c["data_type"]], required=True)
+        for i, c in enumerate(columns, 1)
     ]
 
 
@@ -264,56 +226,6 @@ def _create_view(conn: duckdb.DuckDBPyConnection, identifier: str, sql: str) -> 
     schema, name = (quote_identifier(part) for part in identifier.split("."))
     conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     conn.execute(f"CREATE OR REPLACE VIEW {schema}.{name} AS {sql}")
-
-
-def hours_filter(hours: Sequence[dt.datetime]) -> BooleanExpression | None:
-    """Return a filter on event_time that keeps every file of these hours; None for all."""
-    return periods_filter(hours, _HOUR, "event_time")
-
-
-def periods_filter(
-    starts: Sequence[dt.datetime], length: dt.timedelta, column: str
-) -> BooleanExpression | None:
-    """Return a filter on a column that keeps every file of these periods; None for all."""
-    if not starts:
-        return None
-    ranges = _covering(_ranges(sorted(starts), length), _MAX_RANGES)
-    parts: list[BooleanExpression] = [
-        And(
-            GreaterThanOrEqual(column, start.isoformat()),
-            LessThan(column, end.isoformat()),
-        )
-        for start, end in ranges
-    ]
-    combined = parts[0]
-    for part in parts[1:]:
-        combined = Or(combined, part)
-    return combined
-
-
-def _ranges(
-    starts: Sequence[dt.datetime], length: dt.timedelta = _HOUR
-) -> list[tuple[dt.datetime, dt.datetime]]:
-    """Return half-open ranges, neighbouring periods in one."""
-    ranges: list[tuple[dt.datetime, dt.datetime]] = []
-    for start in starts:
-        if ranges and ranges[-1][1] == start:
-            ranges[-1] = (ranges[-1][0], start + length)
-        else:
-            ranges.append((start, start + length))
-    return ranges
-
-
-def _covering(
-    ranges: list[tuple[dt.datetime, dt.datetime]], most: int
-) -> list[tuple[dt.datetime, dt.datetime]]:
-    """Return at most so many ranges that cover the given ones, split at their widest gaps."""
-    gaps = sorted(
-        range(1, len(ranges)), key=lambda i: ranges[i][0] - ranges[i - 1][1], reverse=True
-    )
-    starts = [0, *sorted(gaps[: most - 1])]
-    ends = [*(i - 1 for i in starts[1:]), len(ranges) - 1]
-    return [(ranges[a][0], ranges[b][1]) for a, b in zip(starts, ends, strict=True)]
 
 
 def show_contracts(conn: duckdb.DuckDBPyConnection, folder: Path) -> None:

@@ -104,11 +104,10 @@ def _builder(family: Family) -> Any:
         settings = lake.settings()
         span = context.partition_key_range
         starts = starts_between(family, span.start, span.end)
-        plan = make_plan(
-            lake.catalog(), settings, family, starts, context.run_id, price_contracts()
-        )
+        catalog = lake.catalog()
+        plan = make_plan(catalog, settings, family, starts, context.run_id, price_contracts())
         context.log.info("building %d partitions of %s", len(plan.partitions), family)
-        with exported(settings, WEIR_BUILD_PLAN=str(hand_to_dbt(settings, plan))):
+        with exported(settings, WEIR_BUILD_PLAN=str(hand_to_dbt(catalog, settings, plan))):
             yield from dbt.cli(
                 ["--no-write-json", "build", "--exclude-resource-type", "unit_test"],
                 context=context,

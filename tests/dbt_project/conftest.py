@@ -113,7 +113,7 @@ class Weir:
 
     def publish_traffic(self, rows: Sequence[Row]) -> None:
         """Append rows to the published mart."""
-        fields = importlib.import_module("weir_lake").GOLD_TRAFFIC
+        fields = importlib.import_module("weir_lake").contract_fields("gold.traffic_5m")
         # as a publication makes it: Arrow from the build file has no required columns
         schema = Schema(*(NestedField(f.field_id, f.name, f.field_type) for f in fields))
         table = ensure_table(self.catalog, "gold.traffic_5m", schema)

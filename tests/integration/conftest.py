@@ -93,7 +93,11 @@ class Weir:
     @contextmanager
     def running(self) -> Iterator[dg.DagsterInstance]:
         home = self.settings.home
-        with exported(self.settings, WEIR_GEOIP=self.geo), quiet(home), local_instance(home) as instance:
+        with (
+            exported(self.settings, WEIR_GEOIP=self.geo),
+            quiet(home),
+            local_instance(home) as instance,
+        ):
             yield instance
 
     @contextmanager

@@ -12,8 +12,9 @@ import pytest
 from lake.audit import AuditReport, BrokenAuditError, CheckResult
 from lake.publish import marts_of, publish_partitions
 from lake.settings import LakeSettings, load_settings
-from lake.versions import Stale
+from lake.versions import Family, Stale
 from orchestration import refresh
+from orchestration.assets.models import manifest
 from orchestration.operations import open_lake
 from orchestration.refresh import (
     BuildError,
@@ -21,6 +22,7 @@ from orchestration.refresh import (
     audited,
     contracts_version,
     find_stale,
+    hand_to_dbt,
     load_plan,
     make_plan,
     save_audit,
@@ -189,3 +191,40 @@ def record_published(settings: LakeSettings, partitions: list[Stale]) -> None:
     publish_partitions(
         open_lake(settings), settings.build_file, family, partitions, {}, "run", datetime.now(UTC)
     )
+
+
+@pytest.mark.parametrize("family", ["delivery", "rollup", "engagement", "billing"])
+def test_a_plan_hands_dbt_every_table_of_the_lake_that_the_family_reads(
+    settings: LakeSettings, family: Family
+) -> None:
+    """Else dbt would read what a build before this one saw of it."""
+    nodes = json.loads(manifest().read_text())["nodes"].values()
+    models = {n["unique_id"]: n for n in nodes if family in n["tags"]}
+    tests = [n for n in nodes if n["resource_type"] == "test"
+             and n.get("attached_node") in models]  # fmt: skip
+    read = {
+        ".".join(d.split(".")[2:])
+        for n in (*models.values(), *tests)
+        for d in n["depends_on"]["nodes"]
+        if d.startswith("source.") and not d.startswith("source.weir.contracts.")
+    } - {"bronze.build_plan"}  # made by the plugin from the plan itself
+
+    plan = make_plan(open_lake(settings), settings, family, [START], "run", PRICE_CONTRACTS)
+    handed = hand_to_dbt(open_lake(settings), settings, plan)
+
+    assert read
+    assert read <= set(refresh._READ[family])
+    selects = json.loads(handed.read_text()).get("selects")
+    assert selects is None or read <= set(selects)
+
+
+def test_dbt_sees_a_table_that_had_no_rows_when_the_build_was_planned_as_empty(
+    settings: LakeSettings,
+) -> None:
+    plan = planned(settings)
+
+    handed = hand_to_dbt(open_lake(settings), settings, plan)
+
+    selects = json.loads(handed.read_text())["selects"]
+    assert set(selects) == set(refresh._READ["delivery"])
+    assert all(sql.endswith("WHERE false") for sql in selects.values())
