@@ -22,7 +22,7 @@ class BatchingEventLog(SqliteEventLogStorage):
     """Stores a batch of one run's asset events with two transactions in all."""
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in order; what is not about an asset alone goes one by one."""
+        """Store events; first those that are not about an asset alone, one by one."""
         by_run: dict[str, list[EventLogEntry]] = {}
         for event in events:
             if event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS:
