@@ -128,6 +128,55 @@ def test_every_count_of_a_small_table_is_what_was_worked_out_by_hand(weir):
     assert rest == set()
 
 
+def test_a_hop_counts_its_own_answers_the_edge_those_of_viewers(weir):
+    inner = {"is_viewer": False, "status": 200}
+    sent = {"is_edge_hit": False, "is_origin_fetch": True, "cache_status": "MISS"}
+    weir.deliver(
+        request("a", "00:00"),  # edge FRA50: one hit, one that went on, one 503, one 404
+        request("b", "00:10", **MISS),
+        request("c", "00:20", status=503, cache_status="ERROR", is_edge_hit=False),
+        request("d", "00:59:59", status=404, **MISS),
+        request("e", "00:10", **inner, bytes_out_total=7),  # a shield answers b,
+        request(
+            "f", "00:59:59", **inner | sent, bytes_out_total=11, sample_weight=3
+        ),  # and sends d on
+        request("g", "00:20", **inner | {"status": 502}, is_edge_hit=False, pop=None),
+        request("h", "00:30", **inner | sent, cdn="cloudflare", bytes_out_total=None),
+        request(
+            "h", "00:30", **inner | sent, cdn="cloudflare", bytes_out_total=None, source_line=2
+        ),
+        request("i", "01:00", **inner, cache_status="REVALIDATED", is_origin_fetch=True),
+    )
+    weir.build("tag:delivery")
+    assert weir.rows("select * exclude (hour) from marts.qos_hops_hourly order by all") == [
+        # cdn, pop, hop, requests, bytes, hits, went on, their bytes, 5xx
+        ("cloudflare", "FRA50", "inner", 1, 0, 0, 1, 0, 0),
+        ("cloudfront", "FRA50", "edge", 4, 400, 1, 2, 200, 1),
+        ("cloudfront", "FRA50", "inner", 1, 100, 1, 1, 100, 0),  # 01:00
+        ("cloudfront", "FRA50", "inner", 4, 7 + 3 * 11, 1, 3, 33, 0),
+        ("cloudfront", "unknown", "inner", 1, 100, 0, 0, 0, 1),
+    ]
+    first = {"until": at("01:00")}
+    assert _ask(weir, "hop_hit_ratio", by=("hop",), **first) == [
+        ("edge", 1 / 4, 4, True),
+        ("inner", 1 / 6, 6, True),
+    ]
+    assert _ask(weir, "hop_error_rate_5xx", by=("hop",), **first) == [
+        ("edge", 1 / 4, 4, True),
+        ("inner", 1 / 6, 6, True),
+    ]
+    assert _ask(weir, "hop_hit_ratio", by=("hop", "pop"), grain="hour") == [
+        (at("00:00"), "edge", "FRA50", 1 / 4, 4, True),
+        (at("00:00"), "inner", "FRA50", 1 / 5, 5, True),
+        (at("00:00"), "inner", "unknown", 0.0, 1, True),
+        (at("01:00"), "inner", "FRA50", 1.0, 1, True),
+    ]
+    assert _ask(weir, "hop_error_rate_5xx", by=("cdn",)) == [
+        ("cloudflare", 0.0, 1, True),
+        ("cloudfront", 2 / 10, 10, True),
+    ]
+
+
 def _capacity(name: str, bps: int, start: dt.datetime, end: dt.datetime | None) -> Row:
     own = {"cdn": "cloudfront", "kind": "pop", "name": name, "capacity_bps": bps}
     base = {k: v for k, v in request("x", "00:00").items() if k in ("source", "delivery_id")}
