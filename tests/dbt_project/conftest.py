@@ -151,10 +151,12 @@ class Weir:
         select: str,
         hours: Sequence[str] = (),
         months: Sequence[str] = (),
+        days: Sequence[str] = (),
         verb: str = "build",
     ) -> dbtRunnerResult:
         """Build a family by its tag, without the unit tests."""
-        variables = json.dumps({"hours": list(hours), "months": list(months)})
+        asked = {"hours": list(hours), "days": list(days), "months": list(months)}
+        variables = json.dumps(asked)
         unit_tests = ["--exclude-resource-type", "unit_test"] if verb == "build" else []
         return self.invoke(verb, "--select", select, "--vars", variables, *unit_tests)
 
