@@ -1,7 +1,8 @@
 """Which hours, days and months are stale: the version of their inputs against the one published.
 
-An hour's version is a hash over the loaded deliveries that touch it. Compaction, expiry and
-re-runs do not change it; a late, replaced or replayed delivery does.
+An hour's version is a hash over the loaded deliveries that touch it, and one over the capacities in
+force in it where some are known. Compaction, expiry and re-runs do not change it; a late, replaced
+or replayed delivery does, and a corrected capacity.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pyiceberg.catalog import Catalog
 
+from lake.capacities import CapacityVersions
 from lake.catalog import table_of
 from lake.ledger import Ledger
 from lake.reads import connect, relation_sql
@@ -32,6 +34,8 @@ FAMILY_OF: Mapping[str, Family] = {
 #: a partition whose build failed this often for one version waits for another version
 MAX_ATTEMPTS = 3
 _LAST_SLOT = timedelta(minutes=55)
+#: parts an hour's deliveries from its capacities, which no day or month is made of
+_AND_CAPACITIES = "+"
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,23 @@ group by all
 """
 
 
-def hour_versions(ledger: Ledger) -> dict[Partition, str]:
-    """Return the version of every hour of a mart that a loaded delivery touches."""
-    return {
+def hour_versions(
+    ledger: Ledger, capacities: CapacityVersions | None = None
+) -> dict[Partition, str]:
+    """Return the version of every hour of a mart that a loaded delivery touches.
+
+    capacities: of locations; None where nothing is asked of the delivery family.
+    """
+    found = {
         (FAMILY_OF[table], hour.astimezone(UTC)): version
         for table, hour, version in ledger.ask(_HOURS)
-        if table in FAMILY_OF  # no mart is built from the vendors' own counters
+        if table in FAMILY_OF  # no mart is built from the vendors' own counters alone
     }
+    for (family, hour), version in found.items():
+        in_force = capacities.at(hour) if capacities and family == "delivery" else None
+        if in_force is not None:
+            found[family, hour] = f"{version}{_AND_CAPACITIES}{in_force}"
+    return found
 
 
 def month_versions(
@@ -90,7 +104,7 @@ def month_versions(
     for (family, start), version in published.items():
         if family == "delivery":
             for month in _months_of(start, clocks):
-                parts.setdefault(("billing", month), []).append(f"{start} {version}")
+                parts.setdefault(("billing", month), []).append(_of_rows(start, version))
     return {key: digest([*texts, contracts]) for key, texts in parts.items()}
 
 
@@ -100,8 +114,12 @@ def day_versions(published: Mapping[Partition, str]) -> dict[Partition, str]:
     for (family, start), version in published.items():
         if family == "delivery":
             day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            parts.setdefault(("rollup", day), []).append(f"{start} {version}")
+            parts.setdefault(("rollup", day), []).append(_of_rows(start, version))
     return {key: digest(texts) for key, texts in parts.items()}
+
+
+def _of_rows(hour: datetime, version: str) -> str:
+    return f"{hour} {version.partition(_AND_CAPACITIES)[0]}"
 
 
 def _months_of(hour: datetime, clocks: Sequence[ZoneInfo]) -> set[datetime]:

@@ -18,6 +18,7 @@ from pyiceberg.catalog import Catalog
 
 from lake.audit import AuditReport
 from lake.build_views import selects_of
+from lake.capacities import capacity_versions
 from lake.catalog import table_of
 from lake.commit import complete_pending
 from lake.contracts import zones_of
@@ -106,8 +107,9 @@ def current_versions(
         )
     if family == "rollup":
         return day_versions(refreshes.published)
+    capacities = capacity_versions(catalog) if family == "delivery" else None
     with Ledger(table_of(catalog, DELIVERIES)) as ledger:
-        return hour_versions(ledger)
+        return hour_versions(ledger, capacities)
 
 
 def find_stale(catalog: Catalog, family: Family, contracts: Path) -> list[Stale]:

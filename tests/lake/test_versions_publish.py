@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
+from lake.capacities import CapacityVersions
 from lake.catalog import table_of
 from lake.deliveries import HourRows, to_arrow
 from lake.ledger import Ledger
@@ -26,6 +27,7 @@ from lake.versions import (
     MAX_ATTEMPTS,
     Refreshes,
     Stale,
+    day_versions,
     hour_versions,
     month_of,
     month_versions,
@@ -113,6 +115,17 @@ def test_a_month_changes_with_its_hours_and_its_contracts():
     moved = month_versions({**hours, ("delivery", H): "v3"}, "c1")
     assert {k for k in first if first[k] != moved[k]} == {("billing", month_of(H))}
     assert not set(first.values()) & set(month_versions(hours, "c2").values())
+
+
+def test_capacities_are_in_the_versions_of_hours_of_delivery_and_of_no_day_or_month(loaded):
+    requests = [replace(d, table_name="bronze.cdn_requests") for d in loaded]
+    late = CapacityVersions((H + HOUR,), ("c1",))
+    with Ledger(to_arrow([*requests, replace(loaded[0], delivery_id="event")])) as ledger:
+        without, known = hour_versions(ledger), hour_versions(ledger, late)
+    assert {k for k in known if known[k] != without[k]} == {("delivery", H + HOUR)}
+    assert known.keys() == without.keys()
+    assert day_versions(known) == day_versions(without)
+    assert month_versions(known, "c") == month_versions(without, "c")
 
 
 # --- publish ---------------------------------------------------------------------------------

@@ -7,12 +7,15 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lake.audit import AuditReport, BrokenAuditError, CheckResult
+from lake.catalog import table_of
+from lake.counters import CAPACITIES
 from lake.publish import marts_of, publish_partitions
 from lake.settings import LakeSettings, load_settings
-from lake.versions import Family, Stale
+from lake.versions import Family, Stale, day_versions, read_refreshes
 from orchestration import refresh
 from orchestration.assets.models import manifest
 from orchestration.operations import open_lake
@@ -29,6 +32,9 @@ from orchestration.refresh import (
     subject_of,
 )
 from orchestration.settings import PRICE_CONTRACTS
+from simulator import Plan
+
+from .conftest import Home
 
 START = datetime(2026, 11, 16, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -174,6 +180,33 @@ def test_a_changed_contract_makes_the_published_months_stale(
     (again,) = find_stale(catalog, "billing", contracts)
     assert again.start == datetime(2026, 11, 1, tzinfo=UTC)
     assert again.version != month.version
+
+
+def test_a_corrected_capacity_makes_the_hours_it_covers_stale_and_they_are_built_once(
+    home: Home, traffic: Plan
+) -> None:
+    home.deliver(traffic)
+    home.ingest()
+    hours = find_stale(home.catalog, "delivery", PRICE_CONTRACTS)
+    record_published(home.settings, hours)
+    days = day_versions(read_refreshes(home.catalog).published)
+    assert find_stale(home.catalog, "delivery", PRICE_CONTRACTS) == []
+    capacity = {
+        "event_time": START + HOUR, "source": "capacities", "delivery_id": "d", "source_line": 1,
+        "parser_version": "test/1", "ingested_at": START, "row_key": bytes(16),
+        "cdn": "cloudfront", "kind": "pop", "name": "FRA56", "capacity_bps": 1,
+    }  # fmt: skip
+    table_of(home.catalog, CAPACITIES).append(
+        pa.Table.from_pylist([capacity], schema=CAPACITIES.arrow)
+    )
+
+    again = find_stale(home.catalog, "delivery", PRICE_CONTRACTS)
+
+    assert [p.start for p in again] == [p.start for p in hours if p.start > START]
+    assert find_stale(home.catalog, "engagement", PRICE_CONTRACTS) != []
+    record_published(home.settings, again)
+    assert find_stale(home.catalog, "delivery", PRICE_CONTRACTS) == []
+    assert day_versions(read_refreshes(home.catalog).published) == days
 
 
 def record_published(settings: LakeSettings, partitions: list[Stale]) -> None:

@@ -24,7 +24,7 @@ hours as (
 capacities as (
 
     -- As stg_cdn__capacities, which is not built in this run: of equal beginnings the last
-    -- publication counts.
+    -- publication counts. lake.capacities versions hours by the same rule: change both.
     select cdn, name as pop, event_time as valid_from, valid_to, capacity_bps
     from (
         select
