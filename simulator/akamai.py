@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.arrays import IntArray, scrambled
 from simulator.audience import Sessions
-from simulator.cmcd import ON_THE_WIRE, QueryWriter
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     ABORTED,
     BYPASS,
@@ -31,7 +31,7 @@ from simulator.outcomes import (
     STATUS,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter, content_type
+from simulator.urls import content_type
 from simulator.world import CUSTOMERS, DEVICES, HTTP_VERSIONS, ISPS, POPS
 
 #: order of the columns of a STRUCTURED stream
@@ -66,13 +66,11 @@ def encode(text: str) -> str:
     return _ENCODED.sub(lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), text)
 
 
-class AkamaiWriter:
+class AkamaiWriter(LineWriter):
     """Turns requests into lines of JSON; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
+        super().__init__(seed, sessions)
         audience = sessions.audience
         self._sessions: list[dict[str, str]] = []
         for index, user in enumerate(sessions.user.tolist()):

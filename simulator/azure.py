@@ -14,7 +14,7 @@ import numpy as np
 from simulator.arrays import scrambled
 from simulator.audience import Sessions
 from simulator.cloudflare import statuses
-from simulator.cmcd import ON_THE_WIRE, QueryWriter
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     ABORTED,
     BYPASS,
@@ -28,7 +28,6 @@ from simulator.outcomes import (
     STALE,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter
 from simulator.world import CUSTOMERS, DEVICES, ISPS, POPS
 
 _STATES = {
@@ -46,13 +45,11 @@ _HEAD = (
 )
 
 
-class AzureWriter:
+class AzureWriter(LineWriter):
     """Turns requests into lines; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
+        super().__init__(seed, sessions)
         audience = sessions.audience
         self._hosts: list[str] = []
         self._clients: list[str] = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.arrays import IntArray, scrambled
 from simulator.audience import Sessions
-from simulator.cmcd import ON_THE_WIRE, QueryWriter
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     ABORTED,
     BYPASS,
@@ -28,7 +28,7 @@ from simulator.outcomes import (
     UNKNOWN,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter, content_type
+from simulator.urls import content_type
 from simulator.world import CUSTOMERS, DEVICES, HTTP_VERSIONS, ISPS, POPS, UPPER_TIERS
 
 CLIENT_CLOSED_REQUEST = 499
@@ -52,13 +52,11 @@ def statuses(rows: Requests) -> IntArray:
     return np.where(left, CLIENT_CLOSED_REQUEST, STATUS[rows.ending])
 
 
-class CloudflareWriter:
+class CloudflareWriter(LineWriter):
     """Turns requests into lines; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
+        super().__init__(seed, sessions)
         audience = sessions.audience
         self._clients: list[str] = []
         self._hosts: list[str] = []

@@ -13,7 +13,8 @@ import numpy as np
 
 from simulator.arrays import scrambled
 from simulator.audience import Sessions
-from simulator.cmcd import Escapes, QueryWriter
+from simulator.cmcd import Escapes
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     ABORTED,
     BAD_GATEWAY,
@@ -36,7 +37,7 @@ from simulator.outcomes import (
     UNKNOWN,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter, content_type
+from simulator.urls import content_type
 from simulator.world import CUSTOMERS, DEVICES, DISTRIBUTIONS, HTTP_VERSIONS, POPS
 
 _FIELD_NAMES = (
@@ -94,13 +95,11 @@ def result_types(ending: int, cache: int, dice: int) -> tuple[str, str, str]:
     return result, response, detailed
 
 
-class CloudFrontWriter:
+class CloudFrontWriter(LineWriter):
     """Turns requests into lines; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, _IN_THE_LOG)
+        super().__init__(seed, sessions, _IN_THE_LOG)
         audience = sessions.audience
         agents = [
             (f"https://www.{{}}.example/watch\t{escape(one.user_agent)}")

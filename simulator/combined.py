@@ -8,13 +8,14 @@ would paste them.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 
 from simulator.arrays import IntArray
 from simulator.audience import Sessions
 from simulator.cloudflare import ray_ids, statuses
-from simulator.cmcd import ON_THE_WIRE, QueryWriter
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     ABORTED,
     BYPASS,
@@ -31,7 +32,6 @@ from simulator.outcomes import (
     UNKNOWN,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter
 from simulator.world import CUSTOMERS, DEVICES, HTTP_VERSIONS
 
 _UNSAFE = re.compile(r'["\\\x00-\x1f\x7f-\xff]')
@@ -104,19 +104,21 @@ class Clients:
                 else ("TLSv1.3", "TLS_AES_128_GCM_SHA256")
             )
 
+    def quoted(self, escape: Callable[[str], str]) -> list[str]:
+        """Return Referer and agent of each session as combined logs have them."""
+        return [
+            f'"{referer}" "{escape(agent)}"'
+            for referer, agent in zip(self.referers, self.agents, strict=True)
+        ]
 
-class NginxWriter:
+
+class NginxWriter(LineWriter):
     """Turns requests into lines of nginx; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
+        super().__init__(seed, sessions)
         self._clients = clients = Clients(sessions)
-        self._agents = [
-            f'"{referer}" "{escape_nginx(agent)}"'
-            for referer, agent in zip(clients.referers, clients.agents, strict=True)
-        ]
+        self._agents = clients.quoted(escape_nginx)
         self._tails = [
             f'{host} {version} {cipher} "{f"203.0.113.{n % 250}" if n % 97 == 5 else "-"}"'
             for n, (host, (version, cipher)) in enumerate(
@@ -183,18 +185,13 @@ def _upstream_times(rows: Requests) -> list[str]:
     ]
 
 
-class ApacheWriter:
+class ApacheWriter(LineWriter):
     """Turns requests into lines of Apache; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
+        super().__init__(seed, sessions)
         self._clients = clients = Clients(sessions)
-        self._agents = [
-            f'"{referer}" "{escape_apache(agent)}"'
-            for referer, agent in zip(clients.referers, clients.agents, strict=True)
-        ]
+        self._agents = clients.quoted(escape_apache)
 
     def lines(self, rows: Requests) -> list[str]:
         """Return one line a request, in the order of the rows."""

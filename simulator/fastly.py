@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from simulator.audience import Sessions
 from simulator.cloudflare import ray_ids, statuses
-from simulator.cmcd import ON_THE_WIRE, QueryWriter
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     ABORTED,
     BYPASS,
@@ -28,7 +28,6 @@ from simulator.outcomes import (
     UNKNOWN,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter
 from simulator.world import CUSTOMERS, DEVICES, HTTP_VERSIONS, ISPS, POPS
 
 #: an edge log cannot say that the shield had it: to the edge it is a miss
@@ -45,13 +44,11 @@ _STATES = {
 }
 
 
-class FastlyWriter:
+class FastlyWriter(LineWriter):
     """Turns requests into lines; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
+        super().__init__(seed, sessions)
         audience = sessions.audience
         self._parts: list[str] = []
         for index, user in enumerate(sessions.user.tolist()):

@@ -14,7 +14,7 @@ import numpy as np
 
 from simulator.arrays import scrambled
 from simulator.audience import Sessions
-from simulator.cmcd import ON_THE_WIRE, QueryWriter
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     ABORTED,
     BYPASS,
@@ -30,7 +30,6 @@ from simulator.outcomes import (
     STATUS,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter
 from simulator.world import CUSTOMERS, DEVICES, HTTP_VERSIONS, ISPS, POPS
 
 _CHAINS = {
@@ -64,13 +63,11 @@ _MEDIA = {
 _CLOUD = {"type": "http_load_balancer", "labels": {"url_map_name": "vod", "project_id": "weir"}}
 
 
-class GcpWriter:
+class GcpWriter(LineWriter):
     """Turns requests into lines; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
+        super().__init__(seed, sessions)
         audience = sessions.audience
         self._is_live = sessions.is_live.tolist()
         self._hosts: list[str] = []

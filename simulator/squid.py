@@ -9,8 +9,8 @@ import numpy as np
 
 from simulator.arrays import IntArray
 from simulator.audience import Sessions
-from simulator.cmcd import ON_THE_WIRE, QueryWriter
 from simulator.combined import Clients, decimal_seconds
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     ABORTED,
     BYPASS,
@@ -29,7 +29,7 @@ from simulator.outcomes import (
     UNKNOWN,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter, content_type
+from simulator.urls import content_type
 
 #: a cache of one tier has no word for a hit at a shield, nor one for what nobody looked up
 CODES = {
@@ -57,13 +57,12 @@ ATS_CODES = {
 }
 
 
-class SquidWriter:
+class SquidWriter(LineWriter):
     """Turns requests into lines; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
+        super().__init__(seed, sessions)
         self._first_origin = 10 + seed % 4
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
         self._clients = Clients(sessions)
 
     def lines(self, rows: Requests) -> list[str]:

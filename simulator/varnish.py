@@ -7,8 +7,8 @@ format string stands in docs/sources/varnishncsa.yaml, as an operator would past
 from __future__ import annotations
 
 from simulator.audience import Sessions
-from simulator.cmcd import ON_THE_WIRE, QueryWriter
 from simulator.combined import Clients, escape_apache, stamps
+from simulator.line_writer import LineWriter
 from simulator.outcomes import (
     BYPASS,
     ERROR,
@@ -24,7 +24,6 @@ from simulator.outcomes import (
     UNKNOWN,
 )
 from simulator.traffic import Requests
-from simulator.urls import PathWriter
 
 #: (hitmiss, handling): grace and revalidation are hits to Varnish, a shield is behind it
 STATES = {
@@ -40,18 +39,13 @@ STATES = {
 }
 
 
-class VarnishWriter:
+class VarnishWriter(LineWriter):
     """Turns requests into lines; keeps the parts that do not change in a session."""
 
     def __init__(self, seed: int, sessions: Sessions) -> None:
-        self._seed = seed
-        self._paths = PathWriter(sessions)
-        self._queries = QueryWriter(sessions, ON_THE_WIRE)
+        super().__init__(seed, sessions)
         self._clients = clients = Clients(sessions)
-        self._agents = [
-            f'"{referer}" "{escape_apache(agent)}"'
-            for referer, agent in zip(clients.referers, clients.agents, strict=True)
-        ]
+        self._agents = clients.quoted(escape_apache)
 
     def lines(self, rows: Requests) -> list[str]:
         """Return one line a request, in the order of the rows."""

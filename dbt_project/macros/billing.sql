@@ -221,3 +221,18 @@ or (months.is_rest and named_elsewhere.customer is null)
     an empty text in place of scopes and PoPs that it does not name, and sums over them at once.
 #}
 {% macro kept_column(name) -%}{{ name }}{%- endmacro %}
+
+
+{#
+  The series that are reckoned. Of slots with deliveries held or refused, "high" counts what they
+  would hold at the same density; where all slots are complete it is the same series, reckoned once.
+#}
+{% macro estimated_series(usage) -%}
+select 'logged' as series
+
+union all
+
+select 'high' as series
+from (select min(completeness_ppm) as least from {{ usage }}) as completeness
+where least < 1000000
+{%- endmacro %}

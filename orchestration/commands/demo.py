@@ -31,6 +31,10 @@ END = datetime(2026, 11, 18, tzinfo=UTC)
 _MARKER = ".weir-demo"
 
 
+class FailedRunError(RuntimeError):
+    """A run that failed, where all must succeed: the figures after it would mean nothing."""
+
+
 @dataclass(frozen=True)
 class DemoResult:
     """Everything the summary shows."""
@@ -77,7 +81,11 @@ def run(seed: int, hours: int, lines: int, home: Path | None, *, as_json: bool) 
     own = storage_environment(load_settings({}, home=settings.home))
     geo = os.pathsep.join(str(settings.home / "geo" / n) for n in GEO_FILES)
     with exported(settings, **own, WEIR_GEOIP=geo, WEIR_DAGSTER_POSTGRES_URL=""):
-        result = _run(load_settings(home=settings.home), seed, hours, lines)
+        try:
+            result = _run(load_settings(home=settings.home), seed, hours, lines)
+        except FailedRunError as error:
+            console(stderr=True).print(f"weir: {error}", soft_wrap=True)
+            return 1
     if as_json:
         print_json(as_document(result))
     else:
@@ -111,25 +119,24 @@ def _run(settings: LakeSettings, seed: int, hours: int, lines: int) -> DemoResul
     )
     plan.write_truth(settings.home / "truth")
     plan.write_geo(settings.home / "geo")
-    driver = _Driver(settings, steps)
-    first = plan.deliver(settings.landing_folder, None, plan.on_time_until)
-    steps.say(f"landed on time: {first.files} files, {first.lines:,} lines")
-    driver.drain()
-    later = plan.deliver(settings.landing_folder, plan.on_time_until, plan.last_arrival_at)
-    steps.say(f"landed late, again or changed: {later.files} files, {later.lines:,} lines")
-    driver.drain()
-    steps.say("the same again")
-    before = driver.snapshots()
-    done = len(driver.outcomes)
-    driver.drain()
-    repeat_runs, repeat_snapshots = len(driver.outcomes) - done, driver.snapshots() - before
-    driver.close()
+    with _Driver(settings, steps) as driver:
+        first = plan.deliver(settings.landing_folder, None, plan.on_time_until)
+        steps.say(f"landed on time: {first.files} files, {first.lines:,} lines")
+        driver.drain()
+        later = plan.deliver(settings.landing_folder, plan.on_time_until, plan.last_arrival_at)
+        steps.say(f"landed late, again or changed: {later.files} files, {later.lines:,} lines")
+        driver.drain()
+        steps.say("the same again")
+        before = driver.snapshots()
+        done = len(driver.outcomes)
+        driver.drain()
+        repeat = len(driver.outcomes) - done, driver.snapshots() - before
     steps.say("comparing with the truth")
     return _collect(
         settings,
         {"seed": seed, "hours": hours, "lines": lines, "start": plan.scenario.start},
         driver.outcomes[:done],
-        (repeat_runs, repeat_snapshots),
+        repeat,
         began,
     )
 
@@ -158,14 +165,23 @@ class _Driver:
         self._resources = {"lake": Lake(home=str(settings.home)), "clock": Clock()}
         self._defs = build_defs(self._resources)
         self._context = local_instance(settings.home)
-        self._instance = self._context.__enter__()
         self.outcomes: list[RunOutcome] = []
 
+    def __enter__(self) -> _Driver:
+        self._instance = self._context.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._context.__exit__(*error)
+
     def drain(self) -> None:
+        """Run what the sensors ask for; raises FailedRunError when a run failed."""
         from orchestration.local import drain, quiet
 
-        with quiet(self._settings.home):
-            self.outcomes += drain(self._defs, self._instance, self._resources, self._show)
+        with quiet(self._settings.home) as log:
+            outcomes = drain(self._defs, self._instance, self._resources, self._show)
+        require_success(outcomes, self._settings.home, log)
+        self.outcomes += outcomes
 
     def snapshots(self) -> int:
         """Count the snapshots of every table but ops.check_results."""
@@ -177,12 +193,20 @@ class _Driver:
         names = [n for n in RECORDS if n != CHECK_RESULTS.identifier] + [m.gold for m in MARTS]
         return sum(len(catalog.load_table(n).snapshots()) for n in names)
 
-    def close(self) -> None:
-        self._context.__exit__(None, None, None)
-
     def _show(self, done: RunOutcome) -> None:
         word = "ran" if done.is_success else "FAILED"
         self._steps.say(f"{word} {done.job_name} {done.partitions}".rstrip())
+
+
+def require_success(outcomes: Sequence[RunOutcome], home: Path, log: Path) -> None:
+    """Raise FailedRunError for the first run that failed, with where to look."""
+    for one in outcomes:
+        if not one.is_success:
+            raise FailedRunError(
+                f"{' '.join((one.job_name, one.partitions)).strip()} failed (run {one.run_id}); "
+                f"expected every run of the demo to succeed. What dbt said is in {log}; the run's "
+                f"events are in the Dagster UI: weir up --dir {home}"
+            )
 
 
 def _collect(

@@ -386,6 +386,24 @@ def test_demo_refuses_a_folder_that_holds_something_else(
     assert mine.read_text() == "years of work"
 
 
+def test_a_run_that_fails_in_the_demo_is_named_with_where_to_look(tmp_path: Path) -> None:
+    from orchestration.commands.demo import FailedRunError, require_success
+    from orchestration.local import RunOutcome
+
+    log = tmp_path / "logs" / "runs.log"
+    well = RunOutcome("ingest", "", "run-1", is_success=True)
+    ill = RunOutcome("refresh_billing", "2026-11-01", "run-2", is_success=False)
+
+    require_success([well], tmp_path, log)
+    with pytest.raises(FailedRunError) as raised:
+        require_success([well, ill], tmp_path, log)
+
+    said = str(raised.value)
+    assert "refresh_billing 2026-11-01 failed (run run-2)" in said
+    assert str(log) in said
+    assert f"weir up --dir {tmp_path}" in said
+
+
 def test_demo_empties_a_folder_that_a_demo_made(tmp_path: Path) -> None:
     from orchestration.commands.demo import _empty
 

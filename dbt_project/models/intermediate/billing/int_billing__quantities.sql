@@ -28,17 +28,9 @@ components as (
 
 ),
 
--- Of slots with deliveries held or refused, "high" counts what they would hold at the same density;
--- where all slots are complete it is the same series, reckoned once.
 series as (
 
-    select 'logged' as series
-
-    union all
-
-    select 'high' as series
-    from (select min(completeness_ppm) as least from placed) as completeness
-    where least < 1000000
+    {{ estimated_series('placed') | indent }}
 
 ),
 
@@ -57,92 +49,29 @@ estimates as (
 ),
 
 volumes as (
-
+{% for measure in ['bytes', 'requests'] %}
     select
         placed.contract_key,
         placed.month,
         components.component_no,
         case when components.is_per_scope then placed.scope else '' end as scope,
-        {{ whole('sum(placed.bytes)') }} as logged,
-        {{ whole('sum(' ~ completed('placed.bytes') ~ ')') }} as high
+        {{ whole('sum(placed.' ~ measure ~ ')') }} as logged,
+        {{ whole('sum(' ~ completed('placed.' ~ measure) ~ ')') }} as high
     from placed
     inner join components
         on components.contract_key = placed.contract_key
-        and components.component_no = placed.traffic_no
-        and components.measure = 'bytes'
+        and components.component_no
+        = placed.{{ 'traffic_no' if measure == 'bytes' else 'requests_no' }}
+        and components.measure = '{{ measure }}'
     group by 1, 2, 3, 4
-
+    {% if not loop.last %}
     union all
-
-    select
-        placed.contract_key,
-        placed.month,
-        components.component_no,
-        case when components.is_per_scope then placed.scope else '' end as scope,
-        {{ whole('sum(placed.requests)') }} as logged,
-        {{ whole('sum(' ~ completed('placed.requests') ~ ')') }} as high
-    from placed
-    inner join components
-        on components.contract_key = placed.contract_key
-        and components.component_no = placed.requests_no
-        and components.measure = 'requests'
-    group by 1, 2, 3, 4
-
-),
-
--- Summed over all that counts together first, then the direction, then ranks: never the other way.
-summed as (
-
-    select
-        placed.contract_key,
-        placed.month,
-        components.component_no,
-        case when components.is_per_scope then placed.scope else '' end as scope,
-        placed.day,
-        placed.slot_start,
-        {{ whole('sum(placed.bytes)') }} as bytes_out,
-        {{ whole('sum(placed.bytes_in)') }} as bytes_in,
-        {{ whole('sum(' ~ completed('placed.bytes') ~ ')') }} as high_out,
-        {{ whole('sum(' ~ completed('placed.bytes_in') ~ ')') }} as high_in
-    from placed
-    inner join components
-        on components.contract_key = placed.contract_key
-        and components.component_no = placed.traffic_no
-        and components.measure = 'rate'
-    inner join months
-        on months.contract_key = placed.contract_key
-        and months.month = placed.month
-    where placed.day is not null
-    and (components.valid_days_rule <> 'activation' or placed.day >= months.activated_on)
-    group by 1, 2, 3, 4, 5, 6
-
+    {% endif %}{% endfor %}
 ),
 
 samples as (
 
-    select
-        summed.contract_key,
-        summed.month,
-        summed.component_no,
-        summed.scope,
-        summed.day,
-        summed.slot_start,
-        series.series,
-        case
-            when components.direction = 'max' and series.series = 'high'
-                then greatest(summed.high_out, summed.high_in)
-            when components.direction = 'max' then greatest(summed.bytes_out, summed.bytes_in)
-            when components.direction = 'sum' and series.series = 'high'
-                then summed.high_out + summed.high_in
-            when components.direction = 'sum' then summed.bytes_out + summed.bytes_in
-            when series.series = 'high' then summed.high_out
-            else summed.bytes_out
-        end as sample
-    from summed
-    inner join components
-        on components.contract_key = summed.contract_key
-        and components.component_no = summed.component_no
-    cross join series
+    select * from {{ ref('int_billing__samples') }}
 
 ),
 
@@ -160,7 +89,7 @@ subjects as (
 
     union
 
-    select contract_key, month, component_no, scope from summed
+    select contract_key, month, component_no, scope from samples
 
 ),
 
