@@ -27,28 +27,32 @@ START = datetime(2026, 10, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 _HOURS_A_COMMIT = 24
 
-#: one hour of requests of a mid-sized platform: 3 CDNs of 12 locations, 6 customers, 40 networks.
-#: All are equally busy and times spread evenly over 200 buckets: groups fill as late as they can.
+#: one hour of requests of a mid-sized platform: 3 CDNs of 12 locations and 6 customers, all equally
+#: busy, and 400 networks, an eighth of which send half. Times lie evenly over 200 buckets, so that
+#: groups fill late.
 _ROWS = """
 select
-    timestamptz '{start}' + to_microseconds((hash(i, 1) % 3600000000)::bigint) as event_time,
+    timestamptz '{start}' + to_microseconds((hash(i || ':1') % 3600000000)::bigint) as event_time,
     'start_ms' as event_time_precision, 'feed' as source, 'd' as delivery_id, i as source_line,
-    unhex(md5(i::varchar || '{start}')) as row_key, 'c' || (hash(i, 2) % 6) as customer,
+    unhex(md5(i::varchar || '{start}')) as row_key, 'c' || (hash(i || ':2') % 6) as customer,
     'bench/1' as parser_version, timestamptz '{start}' as ingested_at,
-    ['cloudfront', 'cloudflare', 'akamai'][(hash(i, 3) % 3 + 1)::bigint] as cdn,
-    'P' || (hash(i, 4) % 12) as pop,
-    ['DE', 'FR', 'US', 'BR'][(hash(i, 5) % 4 + 1)::bigint] as country,
-    64496 + (hash(i, 5) % 40)::bigint as asn, 'GET' as method,
-    case hash(i, 6) % 100 when 0 then 404 when 1 then 503 else 200 end as status,
-    (hash(i, 7) % 2000000)::bigint as bytes_out_total, 500::bigint as bytes_in,
-    exp(2 + (hash(i, 8) % 1000) / 250.0) as ttfb_ms,
-    exp(2 + (hash(i, 8) % 1000) / 250.0) + 1 + (hash(i, 9) % 900) as duration_ms,
-    case when hash(i, 10) % 10 = 0 then 'MISS' else 'HIT' end as cache_status,
-    hash(i, 10) % 10 > 0 as is_edge_hit, hash(i, 10) % 10 = 0 as is_origin_fetch,
+    ['cloudfront', 'cloudflare', 'akamai'][(hash(i || ':3') % 3 + 1)::bigint] as cdn,
+    'P' || (hash(i || ':4') % 12) as pop,
+    ['DE', 'FR', 'US', 'BR'][network % 4 + 1] as country,
+    64496 + network as asn, 'GET' as method,
+    case hash(i || ':6') % 100 when 0 then 404 when 1 then 503 else 200 end as status,
+    (hash(i || ':7') % 2000000)::bigint as bytes_out_total, 500::bigint as bytes_in,
+    exp(2 + (hash(i || ':8') % 1000) / 250.0) as ttfb_ms,
+    exp(2 + (hash(i || ':8') % 1000) / 250.0) + 1 + (hash(i || ':9') % 900) as duration_ms,
+    case when hash(i || ':10') % 10 = 0 then 'MISS' else 'HIT' end as cache_status,
+    hash(i || ':10') % 10 > 0 as is_edge_hit, hash(i || ':10') % 10 = 0 as is_origin_fetch,
     false as client_aborted, 'HTTP/2.0' as http_version, 1::decimal(18, 6) as sample_weight,
-    true as is_viewer, ['segment', 'manifest'][(hash(i, 11) % 2 + 1)::bigint] as object_type,
+    true as is_viewer, ['segment', 'manifest'][(hash(i || ':11') % 2 + 1)::bigint] as object_type,
     'hls' as stream_kind
-from range({rows}) as t(i)
+from (
+    select i, floor(400 * ((hash(i || ':5') % 1000000) / 1e6) ** 3)::bigint as network
+    from range({rows}) as t(i)
+)
 """
 
 
