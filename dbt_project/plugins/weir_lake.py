@@ -9,7 +9,9 @@ sees the rows of those hours alone::
     {"pins": {"bronze.cdn_requests": 123}, "hours": ["2026-11-16T00:00:00+00:00"], "months": []}
 
 A table that the plan does not name is read at its current snapshot; a null pin is the empty table.
-Other keys are the writer's own. Models read the periods from `bronze.build_plan`, not from dbt's
+`selects` (table to SELECT, from lake.build_views) says what to read of each table that the build
+needs: then no catalog is opened here, and other views stay as they are. Other keys are the writer's
+own. Models read the periods from `bronze.build_plan`, not from dbt's
 variables, and the plan's name stays the same from call to call: dbt parses the project again
 whenever a variable or a word of the rendered profile differs.
 
