@@ -26,9 +26,11 @@ BILLING_STEPS = (
     "narrowed",
     "quantities",
     "reach",
+    "samples",
     "summed",
     "traffic",
     "usage",
+    "usage_lines",
 )
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],
