@@ -7,6 +7,7 @@ Run as a program it serves; imported it is the client.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -115,10 +116,13 @@ def _fork(question: dict[str, Any], worker: ModuleType) -> int:
     except BaseException:  # noqa: BLE001 - the log is where a test looks
         import traceback
 
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # under a limit the log may be as full as the disk
+            traceback.print_exc()
     finally:
-        sys.stderr.flush()
-        sys.stdout.flush()
+        # whatever happens, never through the end of the interpreter: threads of the job still run
+        for stream in (sys.stderr, sys.stdout):
+            with contextlib.suppress(OSError):
+                stream.flush()
         os._exit(code)
     return 0
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -58,11 +59,19 @@ def processes_of(home: Path) -> dict[int, str]:
     return found
 
 
+#: a shell that runs the tests in the background ignores Ctrl-C, and its children inherit that
+HEEDS_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path, int, int]]:
     home, ui, docs = tmp_path / "home", free_port(), free_port()
     process = subprocess.Popen(
-        [tool("weir"), "up", "--dir", str(home)],
+        [sys.executable, "-c", HEEDS_CTRL_C, tool("weir"), "up", "--dir", str(home)],
         env={**os.environ, "WEIR_UI_PORT": str(ui), "WEIR_DOCS_PORT": str(docs)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
