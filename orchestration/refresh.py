@@ -76,6 +76,11 @@ class BuildPlan:
         asked[_PERIODS[self.family]] = self.subjects
         return asked
 
+    def document(self) -> dict[str, object]:
+        """Return the plan as its file has it."""
+        partitions = [[p.start.isoformat(), p.version] for p in self.partitions]
+        return {"pins": self.pins, **self.periods, "partitions": partitions}
+
     @property
     def subjects(self) -> list[str]:
         """Return the partitions as the audit names them."""
@@ -139,12 +144,7 @@ def make_plan(
     )
     folder = settings.builds / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    text = {
-        "pins": plan.pins,
-        **plan.periods,
-        "partitions": [[p.start.isoformat(), p.version] for p in plan.partitions],
-    }
-    plan_file(settings, family, run_id).write_text(json.dumps(text))
+    plan_file(settings, family, run_id).write_text(json.dumps(plan.document()))
     _owner_file(settings, family).write_text(run_id)
     return plan
 
@@ -161,7 +161,7 @@ def hand_to_dbt(catalog: Catalog, settings: LakeSettings, plan: BuildPlan) -> Pa
     """
     path = settings.builds / "dbt-plan.json"
     beside = path.with_name(f".{path.name}.{plan.run_id}")
-    text = json.loads(plan_file(settings, plan.family, plan.run_id).read_text())
+    text = plan.document()
     read = _READ[plan.family]
     pins = {name: plan.pins.get(name) for name in read}
     starts = [p.start for p in plan.partitions]

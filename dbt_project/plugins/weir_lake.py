@@ -11,9 +11,9 @@ sees the rows of those hours alone::
 A table that the plan does not name is read at its current snapshot; a null pin is the empty table.
 `selects` (table to SELECT, from lake.build_views) says what to read of each table that the build
 needs: then no catalog is opened here, and other views stay as they are. Other keys are the writer's
-own. Models read the periods from `bronze.build_plan`, not from dbt's
-variables, and the plan's name stays the same from call to call: dbt parses the project again
-whenever a variable or a word of the rendered profile differs.
+own. Models read the periods from `bronze.build_plan`, not from dbt's variables, and the plan's name
+stays the same from call to call: dbt parses the project again whenever a variable or a word of the
+rendered profile differs.
 
 Not named `lake`: a plugin module must not be called like a package that it imports.
 """
