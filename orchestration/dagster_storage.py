@@ -4,6 +4,10 @@ Dagster's own opens two databases and waits for the disk twice for every single 
 48 hours of 22 assets has two thousand of them, which took longer than the run's dbt build. Dagster
 hands events over in batches where DAGSTER_EVENT_BATCH_SIZE is set, and this takes them as such.
 The files, their tables and all reading are Dagster's.
+
+Databases are opened by one process at a time: the first to open them makes their tables and stamps
+their version, and of two that do so at once (the UI and the daemon of `weir up` in a new home)
+either may stamp it twice. Every process after them then fails to load the definitions.
 """
 
 from __future__ import annotations
@@ -16,6 +20,9 @@ from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from filelock import FileLock
+
+_OPENING_SECONDS = 120
 
 
 class BatchingEventLog(SqliteEventLogStorage):
@@ -51,8 +58,11 @@ class BatchingSqliteStorage(DagsterSqliteStorage):
     """DagsterSqliteStorage with the event log above; named in dagster.yaml."""
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
-        super().__init__(base_dir, inst_data)
-        self._event_log_storage = BatchingEventLog(str(Path(base_dir, "history", "runs")))
+        folder = Path(base_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".opening.lock", timeout=_OPENING_SECONDS):
+            super().__init__(base_dir, inst_data)
+            self._event_log_storage = BatchingEventLog(str(folder / "history" / "runs"))
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> BatchingSqliteStorage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -25,6 +26,10 @@ _NO_DOCS = (
     "<!doctype html><title>Weir</title><p>dbt could not write its docs; see the terminal of "
     "<code>weir up</code>, then start it again."
 )
+_LOADED = (
+    "{workspaceOrError {... on Workspace {locationEntries {locationOrLoadError "
+    "{... on PythonError {message errorChain {error {message}}}}}} ... on PythonError {message}}}"
+)
 _STOP_SECONDS = 20
 _START_SECONDS = 90
 
@@ -45,6 +50,16 @@ def run(home: Path | None) -> int:
         ready = _wait(f"http://127.0.0.1:{where.ui}/server_info", children)
         if not ready:
             out.print("the Dagster webserver did not come up; its output is above")
+            return 1
+        wrong = _load_errors(f"http://127.0.0.1:{where.ui}/graphql")
+        if wrong:
+            out.print(
+                "Dagster could not load the definitions:",
+                *wrong,
+                sep="\n",
+                markup=False,
+                soft_wrap=True,
+            )
             return 1
         out.print(f"Dagster UI  http://127.0.0.1:{where.ui}")
         out.print(f"dbt docs    http://127.0.0.1:{where.docs}")
@@ -110,6 +125,19 @@ def _wait(url: str, children: list[subprocess.Popen[bytes]]) -> bool:
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
     return False
+
+
+def _load_errors(graphql: str) -> list[str]:
+    """Return what kept the webserver from loading workspace.yaml; it serves an empty UI then."""
+    asked = urllib.request.Request(  # noqa: S310
+        graphql, json.dumps({"query": _LOADED}).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(asked, timeout=_START_SECONDS) as answer:  # noqa: S310
+        workspace = json.loads(answer.read())["data"]["workspaceOrError"]
+    places = [e["locationOrLoadError"] for e in workspace.get("locationEntries", ())]
+    errors = [p for p in (workspace, *places) if p and "message" in p]
+    chains = [[e, *(c["error"] for c in e.get("errorChain", ()))] for e in errors]
+    return [e["message"].strip() for chain in chains for e in chain]
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -167,3 +167,22 @@ def test_up_stops_everything_on_sigterm(
 
     assert stop(process, signal.SIGTERM) == 0
     assert gone(home) == {}
+
+
+def test_up_says_which_source_keeps_it_from_loading_and_stops(tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "edge.yaml").write_text("name: edge\nformat: cloudfrnt\n")
+
+    done = subprocess.run(
+        [tool("weir"), "up", "--dir", str(tmp_path / "home")],
+        env={**os.environ, "WEIR_UI_PORT": str(free_port()), "WEIR_DOCS_PORT": str(free_port()),
+             "WEIR_SOURCES": str(sources)},
+        check=False, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "Dagster could not load the definitions" in done.stdout
+    assert "edge.yaml" in done.stdout.split("could not load")[1]
+    assert "Ctrl-C" not in done.stdout
+    assert gone(tmp_path / "home") == {}

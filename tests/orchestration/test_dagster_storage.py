@@ -1,5 +1,7 @@
 """Dagster's storage with batched events: what is read back is what Dagster's own would give."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +90,32 @@ def test_a_home_written_by_weir_asks_for_batches(
         run_id = run(instance, "2026-11-02", "2026-11-04")
         assert len(story(instance, run_id)["days"]) == 3
     assert (odd / "dagster" / "history" / "runs" / f"{run_id}.db").exists()
+
+
+OPEN = """
+import sys, dagster as dg
+sys.stdin.readline()
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
+    print(instance.get_runs_count())
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_open_a_new_home_at_once_all_find_it_well(tmp_path: Path) -> None:
+    for attempt in range(4):
+        folder = write_dagster_home(tmp_path / str(attempt))
+        openers = [
+            subprocess.Popen(
+                [sys.executable, "-c", OPEN, str(folder)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for _ in range(4)
+        ]  # fmt: skip
+        for opener in openers:
+            assert opener.stdin is not None
+            opener.stdin.write("\n")
+            opener.stdin.flush()
+        told = [opener.communicate(timeout=120) for opener in openers]
+        assert [(out, err) for out, err in told if out != "0\n"] == []
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
+            assert instance.get_runs_count() == 0
