@@ -187,12 +187,18 @@ class Lines:
 
     @contextmanager
     def hidden(self, numbers: Iterable[int]) -> Iterator[None]:
-        """Have `#` stand in place of some lines for as long as a reader looks at the chunk."""
+        """Have `#` stand in place of some lines for as long as a reader looks at the chunk.
+
+        Where the first line ends in CR LF, so do they: a reader gives up where line ends differ.
+        """
+        first = int(self._ends[0]) if len(self) else 0
+        has_return = first > 0 and self._data[first - 1] == 0x0D
         spans = [self.span(n) for n in numbers]
         kept = [self._data[start:end] for start, end in spans]
         try:
             for start, end in spans:
-                self._data[start:end] = b"#" * (end - start)
+                is_marked = has_return and end > start
+                self._data[start:end] = b"#" * (end - start - is_marked) + b"\r" * is_marked
             yield
         finally:
             for (start, end), raw in zip(spans, kept, strict=True):
@@ -228,6 +234,19 @@ class Lines:
         before[first:] = seen
         counts: npt.NDArray[np.int64] = np.diff(before, prepend=0)
         return counts
+
+    def blocks(self) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.uint8]]]:
+        """Give the chunk as parts of whole lines: lines before, where lines begin, and the bytes.
+
+        The bytes are a copy, so that nothing keeps the mapping from growing.
+        """
+        first = 0
+        while first < len(self):
+            start = int(self._starts[first])
+            last = max(first + 1, int(np.searchsorted(self._starts, start + _BLOCK_BYTES)))
+            part = self._data[start : int(self._ends[last - 1])]
+            yield first, self._starts[first:last] - start, np.frombuffer(part, dtype=np.uint8)
+            first = last
 
     def with_nul(self) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that hold a NUL, which DuckDB lets through."""

@@ -177,7 +177,7 @@ class Parser:
         read = self.family.read_sql(segment.path, layout, lines.longest)
         candidates = lines.not_blank()
         try:
-            with lines.hidden(self.family.masked(lines).tolist()):
+            with lines.hidden(self.family.masked(lines, layout).tolist()):
                 rows = self._engine.read(self._projection.fast(read, layout))
         except (duckdb.InvalidInputException, duckdb.DataError):
             # a reader that gives up (CSV does on mixed line ends, arithmetic on a year 290000)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lake.dialect import Dialect
 from lake.field_map import FieldMap
 from lake.limits import Limits
 from lake.publication import Duration, Published
@@ -29,6 +30,10 @@ _EXAMPLES = "See lake/sources/ for complete examples."
 
 #: event times outside this range are nonsense whatever the delivery says (half-open)
 ABSOLUTE_RANGE = (datetime(2005, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+
+
+#: field of a source file that only some formats take -> what it is
+_TAKEN = {"map": "a map", "prefix": "a prefix", "dialect": "a dialect"}
 
 
 class _Strict(BaseModel):
@@ -171,6 +176,8 @@ class Source(_Strict):
     map: FieldMap = FieldMap()
     #: what stands before the object of a line: nothing, or the header of syslog
     prefix: Literal["none", "syslog"] | None = None
+    #: how the lines of a delimited log are written
+    dialect: Dialect = Dialect()
     #: format string of one's own server: log_format of nginx, LogFormat of Apache, varnishncsa -F
     log_format: str = ""
     #: how a vendor publishes counters, invoices, rosters or capacities; unused by logs
@@ -251,17 +258,17 @@ def _faults_with_its_format(source: Source) -> Iterator[Fault]:
             f"expected one of {', '.join(known)}, found {source.format!r}. {hint}",
         )
         return
-    maps = family is not None and family.takes_map
-    for name in ("map", "prefix"):
-        if name in source.model_fields_set and not maps:
-            able = ", ".join(n for n, f in sorted(FAMILIES.items()) if f.takes_map)
+    for name, said in _TAKEN.items():
+        if name in source.model_fields_set and not getattr(family, f"takes_{name}", False):
+            takers = (n for n, f in sorted(FAMILIES.items()) if getattr(f, f"takes_{name}"))
             yield Fault(
                 (name,),
-                f"expected it with a format that takes a map ({able}), found format "
+                f"expected it with a format that takes {said} ({', '.join(takers)}), found format "
                 f"{source.format}. Remove it or change the format.",
             )
     if family is not None:
         yield from _faults_of_shape(source, family)
+        yield from family.faults_of(source)
         for column in family.missing_in_map(source):
             yield Fault(
                 ("map",),

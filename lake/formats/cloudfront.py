@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lake.formats import cloudfront_fields as fields
-from lake.formats import tsv
+from lake.formats import tsv, w3c
 from lake.formats.base import Family, Judgement, Layout, Look, Row
 from lake.formats.heads import first_lines
 from lake.inflate import Lines
@@ -42,7 +42,10 @@ class CloudFrontV1(Family):
         for line in first_lines(head):
             if line.startswith(b"#Fields:"):
                 names = {f.decode("utf-8", "replace") for f in line.split()[1:]}
-                is_ours = len(names & {*fields.TYPES, *fields.TEXT}) > 2
+                # other servers write W3C logs too, and time-taken in milliseconds
+                is_ours = len(names & {*fields.TYPES, *fields.TEXT}) > 2 and any(
+                    name.startswith("x-edge-") for name in names
+                )
                 return Look(1.0, "a #Fields line of CloudFront") if is_ours else None
         return None
 
@@ -81,13 +84,7 @@ class CloudFrontV1(Family):
 
     def cuts(self, memory: mmap.mmap, size: int) -> Sequence[int]:
         """Cut where a `#Fields` line begins after data: the columns may change there."""
-        found: list[int] = []
-        at = memory.find(b"\n#Fields:", 0, size)
-        while at >= 0:
-            if not _only_header(memory, at + 1):
-                found.append(at + 1)
-            at = memory.find(b"\n#Fields:", at + 1, size)
-        return found
+        return w3c.cuts(memory, size)
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the typed read."""
@@ -119,10 +116,3 @@ class CloudFrontV1(Family):
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
         """Return the canonical columns."""
         return fields.canonical_sql(fields.Columns(layout), source)
-
-
-def _only_header(memory: mmap.mmap, end: int) -> bool:
-    """Tell whether everything before an offset is header lines."""
-    return end < 4096 and all(
-        not line or line.startswith(b"#") for line in memory[:end].split(b"\n")
-    )

@@ -65,6 +65,7 @@ class JsonMap(Family):
     record = CDN_REQUESTS
     counts_repeats = True
     takes_map = True
+    takes_prefix = True
     preset = FieldMap()
     default_prefix = "none"
 
@@ -94,7 +95,7 @@ class JsonMap(Family):
         return MapLayout(
             {"line": "VARCHAR"},
             ("line",),
-            plan=plan_of(fields, source, _leaf, "line", doc),
+            plan=plan_of(fields, source, _leaf, ("line",), doc),
             allows_syslog=allows_syslog,
             known=frozenset(fields.read_paths()) | frozenset(fields.ignore),
         )

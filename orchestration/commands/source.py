@@ -17,10 +17,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from lake.columnar import parser_of
 from lake.draft import Draft, draft
 from lake.formats import FAMILIES
 from lake.formats.detection import HEAD_BYTES, family_for
-from lake.parse import Constants, Parser
+from lake.parse import Constants
 from lake.refused import RefusedError
 from lake.source import Source, SourceError, load_source, source_schema
 from lake.totals import ParseTotals
@@ -148,7 +149,7 @@ def _try(source: Source, path: Path) -> _Tried:
     facts = source.name_facts(str(path))
     with path.open("rb") as stream:
         family = family_for(source, stream, path.name)
-        parser = Parser(source, family, protection=None)
+        parser = parser_of(source, family, protection=None)
         constants = Constants(
             "", datetime.now(UTC), facts.producer, facts.not_before, facts.not_after
         )

@@ -21,7 +21,8 @@ from lake.refused import RefusedError
 from lake.source import ABSOLUTE_RANGE
 
 #: one for each way of reading; the others share theirs with one of these and run when it is slow
-OFTEN = ("cloudfront_v1", "cloudflare_logpush", "rec_events", "apache", "akamai_ds2", "fastly")
+OFTEN = ("cloudfront_v1", "cloudflare_logpush", "rec_events", "apache", "akamai_ds2", "fastly",
+         "delimited_map")  # fmt: skip
 FAMILIES = tuple(
     name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow)
     for name, family in formats.FAMILIES.items()

@@ -183,3 +183,50 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     mart = parts[-1]
     for cell in ("2026-11-16T12:00:00Z", "nimbus", "aurora", "40", "60000", "0.75"):
         assert cell in mart
+
+
+def delimited(*lines: str, head: str = "when;took_ms;who;url;code;kb;hitmiss") -> str:
+    row = "2026-11-16 10:30:{};250;192.0.2.77;https://vod.aurora.example/{}.ts;200;1.5;warm"
+    return "\n".join([head, *lines, *(row.format(n, n) for n in range(10, 40)), ""])
+
+
+DELIMITED = {
+    "named": (delimited(), "dialect: {delimiter: semicolon"),
+    "tabs and no names": (
+        delimited().split("\n", 1)[1].replace(";", "\t"),
+        "fields: [time, column_2, client_ip, url, status, column_6, column_7]",
+    ),
+    "W3C": (
+        delimited("#Fields: date time took_ms who url code kb hitmiss", head="#Version: 1.0")
+        .replace(";", " "),
+        "event_time: {join: [date, time], unit: iso",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DELIMITED)
+def test_a_draft_of_an_unknown_delimited_log_loads_and_reads_its_sample(
+    what: str,
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    text, says = DELIMITED[what]
+    log, out = tmp_path / "acme-2026-11-16-10.log", tmp_path / "acme.yaml"
+    log.write_text(text)
+    assert "delimited text, " in weir("inspect", log).stdout.replace("\n", " ")
+    assert weir("source", "new", log, "--out", out).exit_code == 0
+    assert says in out.read_text()
+    assert "192.0.2.77" not in out.read_text()
+    checked = weir("source", "check", out, log, "--json")
+    (tried,) = json.loads(checked.stdout)["samples"]
+    assert (tried["format"], tried["accepted"], tried["rejected"]) == ("delimited_map", 30, 0)
+    assert tried["hosts"] == {"vod.aurora.example": 30}
+
+
+def test_names_of_columns_stay_data_in_the_draft(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    evil = "host: x]}\nowner: mallory".replace("\n", "\\n")
+    log, out = tmp_path / "acme.log", tmp_path / "acme.yaml"
+    log.write_text(delimited(head=f"#Fields: when;took_ms;who;url;code;kb;{evil}{HOSTILE[:9]}"))
+    for arguments in (("--out", out), ()):
+        assert steers(weir("source", "new", log, *arguments).stdout) == []
+    assert load_source(out).owner == "team:unknown"
