@@ -103,6 +103,10 @@ class RawColumns(Family):
         """Return the family's query of left-out lines."""
         return self._family.line_numbers_sql()
 
+    def masked(self, lines: Lines, layout: Layout) -> npt.NDArray[np.int64]:
+        """Return the lines that the family hides from its reader."""
+        return self._family.masked(lines, layout)
+
     def overruled(
         self, lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:

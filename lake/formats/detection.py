@@ -28,6 +28,7 @@ _MARGIN = 0.05
 #: family -> columns of Parquet that are nobody else's
 _TELLING_COLUMNS = {
     "cloudfront_v2": ("x_edge_location", "sc_status"),
+    "focus_invoice": ("BilledCost", "BillingCurrency", "ChargeCategory"),
     "rec_events": ("event_id", "event_type", "event_ts_ms"),
 }
 

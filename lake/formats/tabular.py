@@ -16,9 +16,9 @@ import json
 import re
 import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Literal
 
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
@@ -40,6 +40,7 @@ _NOTHING = ("", "null")
 _COUNT = re.compile(r"-?[0-9]{1,19}")
 _DECIMAL = re.compile(r"-?[0-9]{1,24}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")
 _SCALE = 12
+_WIDE = Context(prec=80)  # more digits than the pattern lets through
 _ISO = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)? ?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
@@ -75,6 +76,8 @@ class TableLayout(Layout):
     header: tuple[str, ...] = ()
     delimiter: str = ","
     time_zone: str = "UTC"
+    #: decimals that are rounded to, half to even; None: what does not fit is refused
+    round_decimals: int | None = None
 
 
 class _UnreadableError(Exception):
@@ -100,7 +103,19 @@ class Tabular(Family):
         """Tell CSV from JSON and find the columns; raises RefusedError."""
         if previous is not None:
             return previous
-        return layout_of(head, self.fields_of(source), source.published.time_zone)
+        said = source.published
+        return replace(
+            layout_of(head, self.fields_of(source), said.time_zone),
+            round_decimals=said.round_decimals,
+        )
+
+    def column_layout(self, source: Source) -> TableLayout:
+        """Return the layout of a table whose columns have types of their own (Parquet)."""
+        said = source.published
+        return replace(
+            layout_of(b"", self.fields_of(source), said.time_zone),
+            round_decimals=said.round_decimals,
+        )
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:  # noqa: ARG002
         """Return a read that vouches for no line."""
@@ -126,10 +141,12 @@ class Tabular(Family):
         if not isinstance(text, str):
             return text
         found = _cells(text, layout) if layout.header else _keys(text)
-        if not isinstance(found, dict):
-            return found
+        return self.judge_values(found, layout) if isinstance(found, dict) else found
+
+    def judge_values(self, found: Mapping[str, str], layout: TableLayout) -> Row | Reject:
+        """Judge a record by its values: text by lower-case names, whatever it came in."""
         try:
-            values = {f.name: _read(f, found, layout.time_zone) for f in layout.fields}
+            values = {f.name: _read(f, found, layout) for f in layout.fields}
         except _UnreadableError as err:
             return Reject(str(err))
         reason = self.fault(values)
@@ -252,7 +269,7 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _read(field: Field, found: Mapping[str, str], time_zone: str) -> str | None:
+def _read(field: Field, found: Mapping[str, str], layout: TableLayout) -> str | None:
     """Return a value as text that casts to its type exactly, or raise _UnreadableError."""
     given = (found.get(n.lower()) for n in field.names)
     text = next((t for t in given if t is not None and t.lower() not in _NOTHING), None)
@@ -267,18 +284,22 @@ def _read(field: Field, found: Mapping[str, str], time_zone: str) -> str | None:
             raise _UnreadableError("wrong_type")
         return text
     if field.kind == "decimal":
-        return _decimal(text, field.digits)
-    return _instant(text, time_zone, is_us=field.kind == "us_instant")
+        return _decimal(text, field.digits, layout.round_decimals)
+    return _instant(text, layout.time_zone, is_us=field.kind == "us_instant")
 
 
-def _decimal(text: str, digits: int) -> str:
+def _decimal(text: str, digits: int, round_to: int | None) -> str:
     """Return a decimal in plain digits; what 12 decimals cannot hold exactly is refused.
+
+    round_to: decimals that the source has numbers rounded to, so that they can.
 
     An exponent is believed only where it is negative: small numbers are serialised so, while a
     positive one comes from a spreadsheet that has lost digits.
     """
     if not _DECIMAL.fullmatch(text):
         raise _UnreadableError("wrong_type")
+    if round_to is not None and Decimal(text).as_tuple().exponent < -round_to:  # type: ignore[operator]
+        text = f"{Decimal(text).quantize(Decimal(1).scaleb(-round_to), ROUND_HALF_EVEN, _WIDE):f}"
     if "e" not in text and "E" not in text:
         whole, _, fraction = text.partition(".")
     else:
