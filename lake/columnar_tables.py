@@ -12,7 +12,7 @@ decimals (published.round_decimals).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import BinaryIO
@@ -46,6 +46,7 @@ class TableParser(Parser):
             raise TypeError(f"{family.name} is no family of small tables")
         self._table: Tabular = self.family
         self._layout = self._table.column_layout(source)
+        #: names of columns that a field is read from, lower case
         self._names = {n.lower() for f in self._layout.fields for n in f.names}
 
     def parse(
@@ -81,12 +82,24 @@ class TableParser(Parser):
         emit: Callable[[pa.Table], None],
     ) -> None:
         """Account for every row of a piece."""
-        texts: dict[int, Values] = {}
+        rows = [
+            (dict(piece.long.get(number) or values), piece.bad.get(number) or fault)
+            for number, (values, fault) in enumerate(self._texts(piece.rows), 1)
+        ]
+        self._account(rows, piece.first, constants, totals, emit)
+
+    def _account(
+        self,
+        rows: Sequence[tuple[Values, str | None]],
+        first: int,
+        constants: Constants,
+        totals: ParseTotals,
+        emit: Callable[[pa.Table], None],
+    ) -> None:
+        """Account for rows: their values, and why one is rejected already. first: rows before."""
         rejects: dict[int, str] = {}
         good: list[tuple[int, Row]] = []
-        for number, (values, fault) in enumerate(self._texts(piece.rows), 1):
-            texts[number] = dict(piece.long.get(number) or values)
-            reason = piece.bad.get(number) or fault
+        for number, (values, reason) in enumerate(rows, 1):
             found = Reject(reason) if reason else self._table.judge_values(values, self._layout)
             if isinstance(found, Row):
                 good.append((number, found))
@@ -95,20 +108,22 @@ class TableParser(Parser):
         rescued, late = self._rescue(good, self._layout, constants) if good else ([], [])
         rejects |= dict(late)
         for part in rescued:
-            numbered = with_lines(part, part.column("rn").to_numpy() + piece.first)
+            numbered = with_lines(part, part.column("rn").to_numpy() + first)
             if self.family.counts_repeats:
                 numbered = self._repeats.numbered(numbered)
             kept, lost = self._without_lost(numbered)
-            rejects |= {number - piece.first: KEY_DESTROYED for number in lost}
+            rejects |= {number - first: KEY_DESTROYED for number in lost}
             if kept.num_rows:
                 totals.accepted += kept.num_rows
                 emit(self._finish(kept, constants))
         for number, reason in sorted(rejects.items()):
-            raw = json.dumps(texts[number], ensure_ascii=False, separators=(",", ":")).encode()
-            totals.rejects.append(rejected_row(raw, piece.first + number, reason))
+            raw = json.dumps(
+                rows[number - 1][0], ensure_ascii=False, separators=(",", ":")
+            ).encode()
+            totals.rejects.append(rejected_row(raw, first + number, reason))
             if self._protection is None:
-                self.raws[piece.first + number] = raw
-        totals.lines += piece.rows.num_rows
+                self.raws[first + number] = raw
+        totals.lines += len(rows)
 
     def _texts(self, rows: pa.Table) -> Iterator[tuple[Values, str | None]]:
         """Give the values of each row that are not null as text, and why one is none."""

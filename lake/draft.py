@@ -16,7 +16,7 @@ from statistics import median
 from lake.draft_delimited import agreed_guess, dialect_line, named, split_time
 from lake.draft_names import NAMES, PERIODS
 from lake.field_map import path_of
-from lake.formats import FAMILIES
+from lake.formats import FAMILIES, family_of
 from lake.formats.detection import Detection, detect_head
 from lake.formats.dialects import Guess
 from lake.formats.heads import first_lines, objects
@@ -89,7 +89,7 @@ def draft(name: str, samples: Sequence[tuple[str, bytes]], hosts: Mapping[str, i
         f"description: {quoted(f'logs of {name}')}  {made.todo('say what this feed is')}",
         f"owner: team:unknown  {made.todo('say whose feed this is')}",
     ]
-    made.lines += _format_lines(made, found)
+    made.lines += _format_lines(made, found, samples[0][1])
     made.lines.append(f'landing: {{prefix: {name}/, suffix: ""}}')
     made.decided.append(f"landing below {name}/")
     made.lines += _period_lines(made, [file for file, _ in samples])
@@ -104,7 +104,7 @@ def draft(name: str, samples: Sequence[tuple[str, bytes]], hosts: Mapping[str, i
     return made
 
 
-def _format_lines(made: Draft, found: Sequence[Detection]) -> list[str]:
+def _format_lines(made: Draft, found: Sequence[Detection], head: bytes) -> list[str]:
     if made.format is None:
         known = ", ".join(sorted(FAMILIES))
         return [f"format: auto  {made.todo(f'no format was told; candidates: {known}')}"]
@@ -113,7 +113,11 @@ def _format_lines(made: Draft, found: Sequence[Detection]) -> list[str]:
         return [f"format: {made.format}"]
     reason = found[0].looks[made.format].reason
     made.decided.append(f"format {made.format}: {reason}")
-    return [f"format: {made.format}  # {reason}"]
+    lines = [f"format: {made.format}  # {reason}"]
+    if fields := family_of(made.format).fields_in(head):
+        todo = made.todo("fields: no line names the columns; is this their order?")
+        lines += [f"fields: [{', '.join(map(quoted, fields))}]", todo]
+    return lines
 
 
 def _table_lines(made: Draft, table: Guess) -> list[str]:

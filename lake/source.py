@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lake.dialect import Dialect
+from lake.document import Document
 from lake.field_map import FieldMap
 from lake.limits import Limits
 from lake.publication import Duration, Published
@@ -33,7 +34,7 @@ ABSOLUTE_RANGE = (datetime(2005, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=
 
 
 #: field of a source file that only some formats take -> what it is
-_TAKEN = {"map": "a map", "prefix": "a prefix", "dialect": "a dialect"}
+_TAKEN = {"map": "a map", "prefix": "a prefix", "dialect": "a dialect", "document": "a document"}
 
 
 class _Strict(BaseModel):
@@ -180,6 +181,8 @@ class Source(_Strict):
     dialect: Dialect = Dialect()
     #: format string of one's own server: log_format of nginx, LogFormat of Apache, varnishncsa -F
     log_format: str = ""
+    #: where the records stand, of a feed whose objects are whole JSON documents
+    document: Document | None = None
     #: how a vendor publishes counters, invoices, rosters or capacities; unused by logs
     published: Published = Published()
     #: host -> customer, exact
@@ -269,6 +272,12 @@ def _faults_with_its_format(source: Source) -> Iterator[Fault]:
     if family is not None:
         yield from _faults_of_shape(source, family)
         yield from family.faults_of(source)
+        if source.document is not None and source.container is not None:
+            yield Fault(
+                ("container",),
+                "expected none beside document, which is a container of its own, found "
+                f"{source.container!r}. Remove one of them.",
+            )
         for column in family.missing_in_map(source):
             yield Fault(
                 ("map",),

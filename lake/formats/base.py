@@ -137,6 +137,8 @@ class Family(ABC):
     takes_map: bool = False
     #: what stands before a record may be declared: `prefix`
     takes_prefix: bool = False
+    #: its records may stand in one JSON document: `document`
+    takes_document: bool = False
     #: how its lines are delimited may be declared: `dialect`
     takes_dialect: bool = False
     #: regular expression of the names that the vendor gives its files; a hint for detection
@@ -156,6 +158,10 @@ class Family(ABC):
         A pure function; cheap, as every family is asked. See lake/formats/detection.py.
         """
         return None
+
+    def fields_in(self, head: bytes) -> Sequence[str]:  # noqa: ARG002
+        """Return the `fields` that a log without a header seems to have, for a draft; else none."""
+        return ()
 
     @property
     def parser_version(self) -> str:

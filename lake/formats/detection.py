@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from lake.formats import AUTO, FAMILIES, dialects, family_of
+from lake.formats import AUTO, FAMILIES, dialects, family_of, invoices
 from lake.formats.base import Family, Look
 from lake.formats.heads import objects
 from lake.parquet_rows import column_names
@@ -28,7 +28,7 @@ _MARGIN = 0.05
 #: family -> columns of Parquet that are nobody else's
 _TELLING_COLUMNS = {
     "cloudfront_v2": ("x_edge_location", "sc_status"),
-    "focus_invoice": ("BilledCost", "BillingCurrency", "ChargeCategory"),
+    "focus_invoice": invoices.TELLING,
     "rec_events": ("event_id", "event_type", "event_ts_ms"),
 }
 

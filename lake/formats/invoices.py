@@ -18,12 +18,15 @@ from dataclasses import replace
 
 from lake import canonical as sql
 from lake.counters import VENDOR_INVOICES
-from lake.formats.base import Layout
+from lake.formats.base import Layout, Look
+from lake.formats.heads import first_lines
 from lake.formats.tabular import Field, Tabular
 from lake.formats.vendor_usage import text_or_null
 from lake.reads import quote_literal
 from lake.source import Source
 
+#: columns of FOCUS that nothing else has together
+TELLING = ("BilledCost", "BillingCurrency", "ChargeCategory")
 CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 _PRICE_DIGITS = 12
 _OWN = (
@@ -150,6 +153,14 @@ class FocusInvoice(Invoice):
 
     name = "focus_invoice"
     version = 2
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the columns that every export has."""
+        first = next(iter(first_lines(head)), b"").lower()
+        if all(name.lower().encode() in first for name in TELLING):
+            return Look(0.9, f"columns {', '.join(TELLING)}")
+        return None
+
     fields = tuple(
         replace(f, names=_FOCUS[f.name], is_required=f.is_required or f.name == "category")
         for f in _OWN

@@ -90,6 +90,7 @@ class Tabular(Family):
     fields: tuple[Field, ...] = ()
     #: report keys of JSON lines that no field is read from; not where a source names the keys
     notes_unknown_keys = True
+    takes_document = True
 
     def fields_of(self, source: Source) -> tuple[Field, ...]:  # noqa: ARG002
         """Return the fields, by the names that this source's files give them."""
@@ -242,10 +243,16 @@ def _keys(text: str) -> dict[str, str] | Judgement:
         return Reject("invalid_json")
     if not isinstance(found, dict):
         return Reject("not_an_object")
-    flat: dict[str, str] = {}
-    _flatten(found, "", flat, _DEPTH)
-    if "\\u" in text and not all(_encodes(v) for v in flat.values()):
+    flat = flattened(found)
+    if "\\u" in text and not all(encodes(v) for v in flat.values()):
         return Reject("bad_utf8")
+    return flat
+
+
+def flattened(record: dict[str, object]) -> dict[str, str]:
+    """Return the values of an object that are not null as text, by lower-case paths."""
+    flat: dict[str, str] = {}
+    _flatten(record, "", flat, _DEPTH)
     return flat
 
 
@@ -260,7 +267,7 @@ def _flatten(found: dict[str, object], prefix: str, flat: dict[str, str], depth:
             flat[name] = json.dumps(value, ensure_ascii=False)  # no number or instant reads so
 
 
-def _encodes(text: str) -> bool:
+def encodes(text: str) -> bool:
     """Tell whether text is UTF-8: JSON can escape half a surrogate pair, Parquet cannot."""
     try:
         text.encode()

@@ -230,3 +230,16 @@ def test_names_of_columns_stay_data_in_the_draft(weir: Weir, tmp_path: Path) -> 
     for arguments in (("--out", out), ()):
         assert steers(weir("source", "new", log, *arguments).stdout) == []
     assert load_source(out).owner == "team:unknown"
+
+
+def test_a_standard_log_without_its_header_is_shown_and_drafted(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    log, out = tmp_path / "d.tsv", tmp_path / "d.yaml"
+    row = "2019-12-04 21:02:31 LAX1 392 192.0.2.100 GET d1.net /index.html {} - A - - Hit r h"
+    log.write_text("".join(f"{row.format(200 + n)}\n".replace(" ", "\t") for n in range(3)))
+    assert "none of them" in weir("inspect", log).stdout, "16 columns it never had"
+    log.write_text(log.read_text().replace("\tr\th\n", "\tr\n"))
+    said = json.loads(weir("inspect", "--json", log).stdout.splitlines()[-1])["summary"]
+    assert (said["format"], said["accepted"], said["rejected"]) == ("cloudfront_v1", 3, 0)
+    assert weir("source", "new", log, "--out", out).exit_code == 0
+    assert load_source(out).fields[-1] == "x-edge-request-id"
+    assert weir("source", "check", out, log).exit_code == 0
