@@ -74,9 +74,17 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def draft(name: str, samples: Sequence[tuple[str, bytes]], hosts: Mapping[str, int]) -> Draft:
-    """Return a draft for samples: name and head (unpacked) of each; hosts: seen, with counts."""
-    found = [detect_head(head, file) for file, head in samples]
+def draft(
+    name: str,
+    samples: Sequence[tuple[str, bytes]],
+    hosts: Mapping[str, int],
+    columnar: Sequence[Detection] = (),
+) -> Draft:
+    """Return a draft for samples: name and head (unpacked) of each; hosts: seen, with counts.
+
+    columnar: what samples of Parquet were found to be; those have no head.
+    """
+    found = columnar or [detect_head(head, file) for file, head in samples]
     families = {d.family for d in found}
     agreed = next(iter(families)) if len(families) == 1 else None
     has_objects = all(objects(head) for _, head in samples)
@@ -90,6 +98,9 @@ def draft(name: str, samples: Sequence[tuple[str, bytes]], hosts: Mapping[str, i
         f"owner: team:unknown  {made.todo('say whose feed this is')}",
     ]
     made.lines += _format_lines(made, found, samples[0][1])
+    if columnar:
+        made.lines.append("container: parquet")
+        made.decided.append("container parquet")
     made.lines.append(f'landing: {{prefix: {name}/, suffix: ""}}')
     made.decided.append(f"landing below {name}/")
     made.lines += _period_lines(made, [file for file, _ in samples])

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import Result
@@ -243,3 +245,14 @@ def test_a_standard_log_without_its_header_is_shown_and_drafted(weir: Weir, tmp_
     assert weir("source", "new", log, "--out", out).exit_code == 0
     assert load_source(out).fields[-1] == "x-edge-request-id"
     assert weir("source", "check", out, log).exit_code == 0
+
+
+def test_a_draft_of_parquet_says_what_it_is(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    sample, out = tmp_path / "focus.parquet", tmp_path / "focus.yaml"
+    columns = {"BilledCost": [0.5], "BillingCurrency": ["USD"], "ChargeCategory": ["Usage"],
+               "InvoiceIssuerName": ["AWS"], "BillingPeriodStart": ["2026-11-01"]}  # fmt: skip
+    pq.write_table(pa.table(columns), sample)
+    assert weir("source", "new", sample, "--out", out).exit_code == 0
+    source = load_source(out)
+    assert (source.format, source.container) == ("focus_invoice", "parquet")
+    assert weir("source", "check", out, sample).exit_code == 0
