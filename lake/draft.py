@@ -176,7 +176,8 @@ def _map_lines(made: Draft, records: Sequence[Mapping[str, object]]) -> list[str
     for record in records:
         for path, value in _flat(record):
             values.setdefault(path, []).append(value)
-    lines, used = ["map:"], set()
+    lines = ["map:"]
+    used: set[tuple[str, ...]] = set()
     apart = split_time(records)
     if apart is not None:
         used |= {(name,) for name in apart}

@@ -67,7 +67,8 @@ def doubtful(lines: Lines, numbers: _Numbers, delimiter: str, width: int, *, is_
         return odd
     outside, is_plain = _outside(lines, ord(delimiter))
     sure = (outside[odd - 1] == width - 1) & is_plain[odd - 1]
-    return odd[~sure]
+    left: _Numbers = odd[~sure]
+    return left
 
 
 def _outside(lines: Lines, delimiter: int) -> tuple[_Numbers, npt.NDArray[np.bool_]]:

@@ -64,7 +64,7 @@ def _with_end(names: Sequence[str], record: Sequence[str], dialect: Dialect) -> 
     """Add the column without a name that a delimiter at the end of the first record makes."""
     for text in record:
         fields = quoting.split(text, dialect.delimiter, is_quoted=dialect.is_quoted) or ()
-        if len(fields) == len(names) + 1 and not fields[-1] and names[-1:] != ("",):
+        if len(fields) == len(names) + 1 and not fields[-1] and "" not in names[-1:]:
             return (*names, "")
     return tuple(names)
 
