@@ -8,7 +8,6 @@ cloudfront_fields.
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Mapping, Sequence
 
@@ -109,9 +108,9 @@ class CloudFrontV1(Family):
             names, required, header_lines=header_lines, delimiter=delimiter
         )
 
-    def cuts(self, memory: mmap.mmap, size: int) -> Sequence[int]:
+    def cuts(self, lines: Lines) -> Sequence[int]:
         """Cut where a `#Fields` line begins after data: the columns may change there."""
-        return w3c.cuts(memory, size)
+        return w3c.cuts(lines)
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the typed read."""

@@ -12,7 +12,6 @@ end, so that a lost quote costs its own line alone.
 
 from __future__ import annotations
 
-import mmap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -122,9 +121,9 @@ class DelimitedMap(Family):
             names = ()  # nothing but comments so far
         return layout_of(names, source, header_lines)
 
-    def cuts(self, memory: mmap.mmap, size: int) -> Sequence[int]:
+    def cuts(self, lines: Lines) -> Sequence[int]:
         """Cut where a `#Fields` line begins after data: the columns may change there."""
-        return w3c.cuts(memory, size)
+        return w3c.cuts(lines)
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the read of all columns as text; what the file has no column for is null."""

@@ -5,11 +5,11 @@ Belongs here: header lines of delimited logs. Does not: their records (lake/form
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Sequence
 
 from lake.dialect import Dialect
 from lake.formats import quoting
+from lake.inflate import Lines
 from lake.source import Source
 
 DIRECTIVE = b"#Fields:"
@@ -69,19 +69,17 @@ def _with_end(names: Sequence[str], record: Sequence[str], dialect: Dialect) -> 
     return tuple(names)
 
 
-def cuts(memory: mmap.mmap, size: int) -> Sequence[int]:
+def cuts(lines: Lines) -> Sequence[int]:
     """Return where a `#Fields:` line begins after records."""
-    found: list[int] = []
-    at = memory.find(b"\n" + DIRECTIVE, 0, size)
-    while at >= 0:
-        if not _only_header(memory, at + 1):
-            found.append(at + 1)
-        at = memory.find(b"\n" + DIRECTIVE, at + 1, size)
-    return found
+    return [
+        lines.span(number)[0]
+        for number in lines.starting_with(ord("#")).tolist()
+        if lines.raw(number).startswith(DIRECTIVE) and not _only_header(lines, number)
+    ]
 
 
-def _only_header(memory: mmap.mmap, end: int) -> bool:
-    """Tell whether everything before an offset is header lines."""
-    return end < _HEADER_BYTES and all(
-        not line or line.startswith(b"#") for line in memory[:end].split(b"\n")
+def _only_header(lines: Lines, number: int) -> bool:
+    """Tell whether everything before a line is header lines."""
+    return lines.span(number)[0] <= _HEADER_BYTES and all(
+        not line or line.startswith(b"#") for line in map(lines.raw, range(1, number))
     )
