@@ -48,7 +48,7 @@ def columns_of(
         return _with_end(source.fields, texts[:1], dialect), before
     if not records:
         return None, before
-    first = quoting.split(texts[0], dialect.delimiter, is_quoted=dialect.is_quoted) or ()
+    first = quoting.split(texts[0], dialect.delimiter, is_quoted=dialect.is_quoted) or []
     names = tuple(name.strip() for name in first)
     return _with_end(names, texts[1:], dialect), records[0][0] + 1
 
@@ -63,7 +63,7 @@ def _directive(line: bytes, dialect: Dialect) -> tuple[str, ...]:
 def _with_end(names: Sequence[str], record: Sequence[str], dialect: Dialect) -> tuple[str, ...]:
     """Add the column without a name that a delimiter at the end of the first record makes."""
     for text in record:
-        fields = quoting.split(text, dialect.delimiter, is_quoted=dialect.is_quoted) or ()
+        fields = quoting.split(text, dialect.delimiter, is_quoted=dialect.is_quoted) or []
         if len(fields) == len(names) + 1 and not fields[-1] and "" not in names[-1:]:
             return (*names, "")
     return tuple(names)
