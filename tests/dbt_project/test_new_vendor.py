@@ -180,6 +180,7 @@ UNITS = {
 
 
 @pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("land", ["json"], indirect=True)
 def test_a_change_of_unit_is_held_and_its_neighbours_are_not(unit, weir, land):
     change, rule = UNITS[unit]
     held = land("held", [line(n, **change) for n in range(24)])
