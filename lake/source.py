@@ -7,7 +7,7 @@ format is parsed lives in lake/formats; where files are listed in lake/landing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,19 +22,15 @@ from lake.document import Document
 from lake.field_map import FieldMap
 from lake.limits import Limits
 from lake.publication import Duration, Published
-from lake.source_file import Fault, SourceError, faults_of, nearest, read_document
+from lake.source_file import Fault, SourceError, faults_of, read_document
 
 if TYPE_CHECKING:
-    from lake.formats.base import Family
+    pass
 
 _EXAMPLES = "See lake/sources/ for complete examples."
 
 #: event times outside this range are nonsense whatever the delivery says (half-open)
 ABSOLUTE_RANGE = (datetime(2005, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
-
-
-#: field of a source file that only some formats take -> what it is
-_TAKEN = {"map": "a map", "prefix": "a prefix", "dialect": "a dialect", "document": "a document"}
 
 
 class _Strict(BaseModel):
@@ -237,64 +233,16 @@ def load_source(path: Path) -> Source:
         found = "nothing" if document.value is None else type(document.value).__name__
         said = f"expected `name: ...` and the other fields, found {found}. {_EXAMPLES}"
         raise document.errors([Fault((), said)])
+    from lake.source_faults import faults_with_its_format  # it knows the formats, they sources
+
     try:
         source = Source.model_validate(document.value)
     except ValidationError as err:
         raise document.errors(faults_of(err, Source)) from err
-    faults = list(_faults_with_its_format(source))
+    faults = list(faults_with_its_format(source))
     if faults:
         raise document.errors(faults)
     return source
-
-
-def _faults_with_its_format(source: Source) -> Iterator[Fault]:
-    """Give what a source says that its format does not take, or needs and is not given."""
-    from lake.formats import AUTO, FAMILIES  # the formats know sources
-
-    known = [*sorted(FAMILIES), AUTO]
-    family = FAMILIES.get(source.format)
-    if source.format not in known:
-        near = nearest(source.format, known)
-        hint = f"Did you mean `{near}`?" if near else "`weir inspect FILE` tells the format."
-        yield Fault(
-            ("format",),
-            f"expected one of {', '.join(known)}, found {source.format!r}. {hint}",
-        )
-        return
-    for name, said in _TAKEN.items():
-        if name in source.model_fields_set and not getattr(family, f"takes_{name}", False):
-            takers = (n for n, f in sorted(FAMILIES.items()) if getattr(f, f"takes_{name}"))
-            yield Fault(
-                (name,),
-                f"expected it with a format that takes {said} ({', '.join(takers)}), found format "
-                f"{source.format}. Remove it or change the format.",
-            )
-    if family is not None:
-        yield from _faults_of_shape(source, family)
-        yield from family.faults_of(source)
-        if source.document is not None and source.container is not None:
-            yield Fault(
-                ("container",),
-                "expected none beside document, which is a container of its own, found "
-                f"{source.container!r}. Remove one of them.",
-            )
-        for column in family.missing_in_map(source):
-            yield Fault(
-                ("map",),
-                f"expected {column}, found no rule for it. Name the field of the log: "
-                f"`{column}: {{from: ...}}`.",
-            )
-
-
-def _faults_of_shape(source: Source, family: Family) -> Iterator[Fault]:
-    for name, check in (
-        ("log_format", lambda: family.check(source)),
-        ("container", lambda: family.in_container(source.container)),
-    ):
-        try:
-            check()
-        except ValueError as err:
-            yield Fault((name,), f"{err}. Correct it; see docs/sources/.")
 
 
 def load_sources(folder: Path) -> dict[str, Source]:
