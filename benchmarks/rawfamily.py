@@ -26,7 +26,7 @@ from pyiceberg.types import (
 from lake.canonical import needed_by
 from lake.formats.base import Family, Judgement, Layout
 from lake.formats.template import LINE
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_identifier
 from lake.records import CDN_REQUESTS, LONG, TIME, Record, opt, req
 from lake.source import Source

@@ -22,7 +22,8 @@ import pyarrow as pa
 from lake import cmcd
 from lake.engine import Engine
 from lake.formats.base import Family, Layout, Reject, Row, Skip
-from lake.inflate import Buffer, Lines, chunks, ends_of_parts
+from lake.inflate import Buffer, chunks
+from lake.lines import Lines, ends_of_parts
 from lake.projection import Projection, good_rows, instant
 from lake.protection import KEY_DESTROYED, Protection, as_logged
 from lake.rejects import rejected_line

@@ -10,7 +10,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_literal
 from lake.records import Record
 from lake.source import Source

@@ -18,7 +18,7 @@ from lake.formats import cloudfront_fields as fields
 from lake.formats import tsv, w3c
 from lake.formats.base import Family, Judgement, Layout, Look, Row
 from lake.formats.heads import first_lines
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.records import CDN_REQUESTS
 from lake.refused import RefusedError
 from lake.source import Source

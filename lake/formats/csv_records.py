@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lake.formats import quoting, tsv
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
 from lake.formats.record_family import RecordFamily
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_identifier, quote_literal
 from lake.refused import RefusedError
 from lake.source import Source

@@ -24,7 +24,7 @@ from lake.field_map import FieldMap, keys_of
 from lake.formats import quoting, tsv, w3c
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
 from lake.formats.mapped import Plan, plan_of
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_identifier, quote_literal
 from lake.records import CDN_REQUESTS
 from lake.refused import RefusedError

@@ -13,7 +13,7 @@ import csv
 import numpy as np
 import numpy.typing as npt
 
-from lake.inflate import Lines
+from lake.lines import Lines
 
 QUOTE = 0x22
 _LINE_FEED, _RETURN = 0x0A, 0x0D

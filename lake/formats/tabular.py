@@ -20,7 +20,7 @@ from typing import Literal
 
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
 from lake.formats.tabular_values import UnreadableError, decimal_of, instant_of
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.refused import RefusedError
 from lake.source import Source
 from lake.unknown import MAX_NAMES, plain_name, unknown_keys

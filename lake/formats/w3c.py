@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lake.dialect import Dialect
 from lake.formats import quoting
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.source import Source
 
 DIRECTIVE = b"#Fields:"

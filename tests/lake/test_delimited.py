@@ -14,7 +14,8 @@ from lake.dialect import Dialect
 from lake.field_map import FieldMap
 from lake.formats import quoting
 from lake.formats.delimited import DelimitedMap
-from lake.inflate import Buffer, Lines
+from lake.inflate import Buffer
+from lake.lines import Lines
 from lake.refused import RefusedError
 
 from .test_parse_properties import BOUNDED
