@@ -98,6 +98,17 @@ class RawColumns(Family):
         """Return the family's read."""
         return self._family.read_sql(path, layout, longest_line)
 
+    def keys_sql(self, path: str, layout: Layout, longest_line: int) -> str | None:
+        """Return the family's read of keys."""
+        return self._family.keys_sql(path, layout, longest_line)
+
+    def fast_sql(
+        self, layout: Layout, source: Source
+    ) -> tuple[Mapping[str, str], Mapping[str, str], str]:
+        """Return the derived column of the family's read, and the raw columns."""
+        derived, _, valid = self._family.fast_sql(layout, source)
+        return needed_by("event_time", derived), self.canonical_sql(layout, source), valid
+
     def line_numbers_sql(self) -> str | None:
         """Return the family's query of left-out lines."""
         return self._family.line_numbers_sql()

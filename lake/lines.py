@@ -12,10 +12,13 @@ from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 #: more short lines than this are read in parts: memory goes by lines as well as by bytes
 MAX_CHUNK_LINES = 262_144
 _BLOCK_BYTES = 256 * 1024
+#: a view of Arrow's holds so much itself
+_INLINE_BYTES = 12
 
 
 def _line_ends(
@@ -59,7 +62,7 @@ class Lines:
     """Where the physical lines of a chunk are; lines count from 1."""
 
     def __init__(self, data: mmap.mmap, size: int) -> None:
-        self._data = data
+        self._data, self._size = data, size
         ends, self._has_nul = _line_ends(data, 0, size, MAX_CHUNK_LINES + 1)
         #: with too many lines the rest of them is not looked at
         self.is_complete = len(ends) <= MAX_CHUNK_LINES
@@ -150,14 +153,17 @@ class Lines:
 
     def starting_with(self, byte: int) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that begin with a byte."""
-        data = np.frombuffer(self._data, dtype=np.uint8)
-        # an empty line begins with its line end; after the last one there may be nothing
-        first = data[np.minimum(self._starts, len(data) - 1)]
-        del data
-        numbers: npt.NDArray[np.int64] = (
-            np.flatnonzero((first == byte) & (self._ends > self._starts)) + 1
-        )
+        numbers: npt.NDArray[np.int64] = np.flatnonzero(self.have_at(byte, 0)) + 1
         return numbers
+
+    def have_at(self, byte: int, offsets: npt.NDArray[np.int64] | int) -> npt.NDArray[np.bool_]:
+        """Tell of each line whether a byte stands so far behind its begin."""
+        at = self._starts + offsets
+        data = np.frombuffer(self._data, dtype=np.uint8)
+        found: npt.NDArray[np.bool_] = (at < self._ends) & (
+            data[np.minimum(at, len(data) - 1)] == byte
+        )
+        return found
 
     def miscounted(self, byte: int, expected: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that hold a byte more often than expected of each.
@@ -180,6 +186,27 @@ class Lines:
                 found.append(np.flatnonzero(surplus) + first + 1)
             first = beyond
         return np.concatenate(found)
+
+    def without_heads(self, heads: npt.NDArray[np.int64]) -> pa.Buffer:
+        """Return the text of the chunk without the first bytes of its lines, so many of each."""
+        begins = self._starts + heads
+        lengths = np.minimum(self._ends + 1, self._size) - begins  # the last may have no end
+        data = np.frombuffer(self._data, dtype=np.uint8)
+        views = np.zeros((len(begins), 16), dtype=np.uint8)  # Arrow's binary view
+        words = views.view(np.int32)
+        words[:, 0], words[:, 3] = lengths, begins
+        last = len(data) - 1
+        for at in range(4):
+            views[:, 4 + at] = data[np.minimum(begins + at, last)]
+        short = np.flatnonzero(lengths <= _INLINE_BYTES)  # those hold their bytes themselves
+        for at in range(_INLINE_BYTES):
+            byte = data[np.minimum(begins[short] + at, last)]
+            views[short, 4 + at] = np.where(at < lengths[short], byte, 0)
+        buffers = [None, pa.py_buffer(views), pa.py_buffer(data)]
+        kept = pa.Array.from_buffers(pa.binary_view(), len(begins), buffers)
+        text = kept.cast(pa.large_binary()).buffers()[2]
+        del data, buffers, kept  # an exported buffer would keep the mapping from growing
+        return text
 
     def with_nul(self) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that hold a NUL, which DuckDB lets through."""

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from lake import cmcd
 from lake.engine import Engine
+from lake.fastread import FastReader
 from lake.formats.base import Family, Layout, Reject, Row, Skip
 from lake.inflate import Buffer, chunks
 from lake.lines import Lines, ends_of_parts
@@ -65,7 +66,7 @@ class Parser:
         self._projection = Projection(source, family)
         self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
-        self._has_rejects = False
+        self._reader = FastReader(self._engine, self._projection, family)
         self._repeats = Repeats()
         #: rejected rows of a columnar object by number, where a person looks at it
         self.raws: dict[int, bytes] = {}
@@ -74,6 +75,7 @@ class Parser:
 
     def close(self) -> None:
         """Free engine and buffer."""
+        self._reader.close()
         self._engine.close()
         self._buffer.close()
 
@@ -169,31 +171,12 @@ class Parser:
         self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants
     ) -> tuple[pa.Table | None, npt.NDArray[np.int64]]:
         """Read typed; return the good rows and their physical line numbers, ascending."""
-        nothing = None, np.empty(0, dtype=np.int64)
-        left_out = self.family.line_numbers_sql()
-        if left_out is not None and self._has_rejects:
-            self._engine.execute("delete from reject_errors")
-            self._engine.execute("delete from reject_scans")
-        read = self.family.read_sql(segment.path, layout, lines.longest)
-        candidates = lines.not_blank()
-        try:
-            with lines.hidden(self.family.masked(lines, layout).tolist()):
-                rows = self._engine.read(self._projection.fast(read, layout))
-        except (duckdb.InvalidInputException, duckdb.DataError):
-            # a reader that gives up (CSV does on mixed line ends, arithmetic on a year 290000)
-            # vouches for nothing
-            return nothing
-        self._has_rejects = left_out is not None
-        if left_out is not None:
-            rejected = [r[0] for r in self._engine.execute(left_out).fetchall()]
-            if rejected:
-                candidates = candidates[~np.isin(candidates, rejected)]
-            candidates = candidates[layout.header_lines :]
-        if len(candidates) != rows.num_rows:
-            # the reader and the line index disagree: believe neither, judge every line
-            return nothing
+        with lines.hidden(self.family.masked(lines, layout).tolist()):
+            read = self._reader.read(segment, lines, layout)
+        if read is None:
+            return None, np.empty(0, dtype=np.int64)
+        rows, numbers = read
         kept = good_rows(rows, constants.not_before, constants.not_after)
-        numbers = candidates
         overruled = np.union1d(
             self.family.overruled(lines, layout, numbers[kept]), lines.with_nul()
         )

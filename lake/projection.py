@@ -44,7 +44,9 @@ class Projection:
         copy all rows to take out one in a thousand: who reads takes them out (`good_rows`). Rows
         come in the order of the file, on one thread: to number them would only cost.
         """
-        return self._rows(f"({read})", layout, layout.valid_sql(), is_bounded=False, numbers="")
+        derived, canonical, valid = self.family.fast_sql(layout, self.source)
+        rows = self._select(f"({read})", derived, canonical)
+        return f"select coalesce(({valid}), false) as is_ok, {rows}"
 
     def columns(self, relation: str, layout: Layout) -> str:
         """Return the query of the good rows of typed columns: rn and the columns.
@@ -87,28 +89,27 @@ class Projection:
         misfit = f"case {misfits} end" if misfits else "null::varchar"
         return f"(select rn, {misfit} as misfit, {casts} from {table})"
 
-    def _rows(
-        self,
-        relation: str,
-        layout: Layout,
-        valid: str,
-        *,
-        is_bounded: bool = True,
-        numbers: str = "rn, ",
-    ) -> str:
+    def _rows(self, relation: str, layout: Layout, valid: str) -> str:
         """Return raw -> derived -> canonical as one SELECT of rn, is_ok and the columns."""
-        canonical = dict(self.family.canonical_sql(layout, self.source))
-        canonical["event_time"] = "event_time"
-        columns = ", ".join(
-            f"cast({canonical[f.name]} as {_type(f)}) as {quote_identifier(f.name)}"
-            for f in self.family.record.schema.fields
-            if f.name in canonical
-        )
-        derived = _derived(f"{relation} raw", self.family.derived_sql(layout, self.source))
-        bounds = " and event_time >= $1 and event_time < $2" if is_bounded else ""
+        derived = self.family.derived_sql(layout, self.source)
+        canonical = self.family.canonical_sql(layout, self.source)
+        is_ok = f"({valid}) and event_time >= $1 and event_time < $2"
         return (
-            f"select {numbers}coalesce(({valid}){bounds}, false) as is_ok, {columns} from {derived}"
+            f"select rn, coalesce({is_ok}, false) as is_ok, "
+            f"{self._select(relation, derived, canonical)}"
         )
+
+    def _select(
+        self, relation: str, derived: Mapping[str, str], canonical: Mapping[str, str]
+    ) -> str:
+        """Return the canonical columns and what they are selected from."""
+        expressions = {**canonical, "event_time": "event_time"}
+        columns = ", ".join(
+            f"cast({expressions[f.name]} as {_type(f)}) as {quote_identifier(f.name)}"
+            for f in self.family.record.schema.fields
+            if f.name in expressions
+        )
+        return f"{columns} from {_derived(f'{relation} raw', derived)}"
 
 
 def good_rows(rows: pa.Table, not_before: datetime, not_after: datetime) -> npt.NDArray[np.bool_]:

@@ -199,6 +199,21 @@ class Family(ABC):
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return a SELECT of `rn` (1, 2, ... of the reader's rows) and the raw columns."""
 
+    def keys_sql(self, path: str, layout: Layout, longest_line: int) -> str | None:  # noqa: ARG002
+        """Return a SELECT of `row_key` and `head` of each line, where the line itself is needed.
+
+        head: how many characters stand before the object that `read_sql` is then to read; it
+        reads a text without them. The two reads have their own derived and canonical columns.
+        """
+        return None
+
+    def fast_sql(
+        self, layout: Layout, source: Source
+    ) -> tuple[Mapping[str, str], Mapping[str, str], str]:
+        """Return derived and canonical SQL and the predicate of a good row of `read_sql`."""
+        derived, canonical = self.derived_sql(layout, source), self.canonical_sql(layout, source)
+        return derived, canonical, layout.valid_sql()
+
     @abstractmethod
     def line_numbers_sql(self) -> str | None:
         """Return a query of the physical lines the reader left out, or None if it left none."""

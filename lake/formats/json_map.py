@@ -3,7 +3,8 @@
 Belongs here: getting at the fields of a line. Does not: what they become (lake/formats/mapped.py)
 or which fields a vendor has (the presets: lake/formats/fastly.py, lake/formats/web_json.py).
 
-The line is read as one column and its object parsed once, into a struct of texts: keys that no
+A file is read twice: lines as text, for what makes each of them itself, and objects by the typed
+reader, into a struct of texts; to parse the text of a column costs four times as much. Keys that no
 map names cost nothing. A line means the same on both ways, as the judge hands on the line itself.
 """
 
@@ -43,7 +44,9 @@ class MapLayout(Layout):
 
     plan: Plan = field(default_factory=Plan)
     allows_syslog: bool = False
-    #: fields that are whole numbers, one of each group of which must be there
+    #: paths that are read
+    fields: tuple[str, ...] = ()
+    #: paths that a rule names, read or not
     known: frozenset[str] = frozenset()
 
     def readable_sql(self) -> str:
@@ -97,18 +100,39 @@ class JsonMap(Family):
             ("line",),
             plan=plan_of(fields, source, _leaf, ("line",), doc),
             allows_syslog=allows_syslog,
+            fields=tuple(fields.read_paths()),
             known=frozenset(fields.read_paths()) | frozenset(fields.ignore),
         )
 
-    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:  # noqa: ARG002
+    def keys_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the read of whole lines; blank ones are not counted."""
+        mapped = _of_map(layout)
+        head = "0"
+        if mapped.allows_syslog:
+            head = (
+                f"case when not starts_with(line, '{{') and regexp_matches(line, "
+                f"{quote_literal(SYSLOG)}) then strpos(line, '{{') - 1 else 0 end"
+            )
+        key = mapped.plan.canonical["row_key"]
         return (
-            f"select row_number() over () as rn, line from read_csv({quote_literal(path)}, "
+            f"select {key} as row_key, {head} as head from read_csv({quote_literal(path)}, "
             f"delim='{_NEVER}', quote='', escape='', header=false, auto_detect=false, "
             "columns={'line': 'VARCHAR'}, strict_mode=true, store_rejects=true, rejects_limit=0, "
             f"parallel=false, max_line_size={tsv.line_limit(longest_line)}) "
             "where trim(line, E' \\t\\r\\x0b\\x0c') <> ''"
         )
+
+    def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
+        """Return the read of the objects; what no rule names is not looked at."""
+        return ndjson.objects_sql(path, _shape(_of_map(layout).fields), longest_line)
+
+    def fast_sql(
+        self, layout: Layout, source: Source
+    ) -> tuple[Mapping[str, str], Mapping[str, str], str]:
+        """Return the plan for objects that are read already, and keys that are made already."""
+        derived = {n: e for n, e in self.derived_sql(layout, source).items() if n != "doc"}
+        canonical = self.canonical_sql(layout, source)
+        return derived, {n: e for n, e in canonical.items() if n != "row_key"}, "true"
 
     def line_numbers_sql(self) -> str | None:
         """Return the query of rejected lines."""

@@ -79,6 +79,16 @@ def read_sql(path: str, layout: Layout, longest_line: int) -> str:
     )
 
 
+def objects_sql(path: str, shape: Mapping[str, Any], longest_line: int) -> str:
+    """Return the read of an NDJSON file as one struct `doc`; shape: key -> type or shape."""
+    columns = ", ".join(f"{quote_literal(k)}: {quote_literal(_type(t))}" for k, t in shape.items())
+    return (
+        f"select doc from read_ndjson({quote_literal(path)}, columns={{{columns}}}, "
+        "ignore_errors=true, records=true, "
+        f"maximum_object_size={_object_limit(longest_line)}) doc"
+    )
+
+
 def columns_of(fields: Mapping[str, str]) -> tuple[str, str]:
     """Return what to read of paths and types (`columns`), and what to select of it (from `raw`)."""
     tree: dict[str, Any] = {}

@@ -50,3 +50,25 @@ def test_lines_with_a_surplus_and_lines_that_begin_with_a_byte_are_found(
             n for n, line in enumerate(every, 1) if line.startswith(b"#")
         ]
         del lines
+
+
+@given(
+    every=st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")), max_size=20),
+    heads=st.lists(st.integers(0, 30), min_size=20, max_size=20),
+    has_end=st.booleans(),
+    behind=st.sampled_from([b"", b"{\n"]),
+)
+def test_a_text_without_the_heads_of_its_lines_is_what_is_left_of_them(
+    every: list[bytes], heads: list[int], has_end: bool, behind: bytes
+) -> None:
+    text = b"\n".join(every) + b"\n" * has_end
+    with mmap.mmap(-1, len(text + behind) + 1) as memory:
+        memory[: len(text + behind)] = text + behind  # what a chunk before this one left
+        lines = Lines(memory, len(text))
+        kept = _lines_of(text)
+        cut = [min(head, len(line)) for head, line in zip(heads, kept, strict=False)]
+        cut += [0] * (len(lines) - len(cut))
+        found = lines.without_heads(np.array(cut, dtype=np.int64)) if len(lines) else b""
+        left = b"\n".join(line[n:] for line, n in zip(kept, cut, strict=True))
+        assert bytes(found) == left + b"\n" * (has_end and bool(kept))
+        del lines, found
