@@ -98,9 +98,13 @@ class RawColumns(Family):
         """Return the family's read."""
         return self._family.read_sql(path, layout, longest_line)
 
-    def keys_sql(self, path: str, layout: Layout, longest_line: int) -> str | None:
-        """Return the family's read of keys."""
-        return self._family.keys_sql(path, layout, longest_line)
+    def line_key_sql(self, layout: Layout) -> str | None:
+        """Return the family's key, which no raw column is."""
+        return self._family.line_key_sql(layout)
+
+    def heads(self, lines: Lines, layout: Layout) -> npt.NDArray[np.int64]:
+        """Return what the family's read must not see."""
+        return self._family.heads(lines, layout)
 
     def fast_sql(
         self, layout: Layout, source: Source

@@ -209,3 +209,8 @@ def row_key(parts: Iterable[str]) -> str:
     """Return the SQL of the 16-byte identity of a row; null parts count as empty."""
     texts = ", ".join(f"coalesce(cast({p} as varchar), '')" for p in parts)
     return f"unhex(md5(concat_ws(chr(31), {texts})))"
+
+
+def row_key_of_bytes(column: str) -> str:
+    """Return the SQL of the same identity where one BLOB is all there is to it."""
+    return f"unhex(md5({column}))"

@@ -16,9 +16,6 @@ from lake.formats.base import Family, Layout
 from lake.inflate import Buffer
 from lake.lines import Lines
 from lake.projection import Projection
-from lake.slices import taken
-
-_BRACE = ord("{")
 
 _Numbers = npt.NDArray[np.int64]
 
@@ -43,21 +40,21 @@ class FastReader:
         A reader that gives up (CSV does on mixed line ends, arithmetic on a year 290000) and one
         that counts other lines than the index are not believed.
         """
-        keys = self._family.keys_sql(chunk.path, layout, lines.longest)
+        key = self._family.line_key_sql(layout)
         try:
-            if keys is None:
-                read = self._family.read_sql(chunk.path, layout, lines.longest)
-                return self._rows(self._projection.fast(read, layout), lines, layout)
-            return self._rows_by_key(keys, chunk, lines, layout)
+            if key is None:
+                return self._rows(chunk.path, lines, layout)
+            return self._keyed_rows(key, chunk, lines, layout)
         except (duckdb.InvalidInputException, duckdb.DataError):
             return None
 
-    def _rows(self, sql: str, lines: Lines, layout: Layout) -> tuple[pa.Table, _Numbers] | None:
+    def _rows(self, path: str, lines: Lines, layout: Layout) -> tuple[pa.Table, _Numbers] | None:
         left_out = self._family.line_numbers_sql()
         if left_out is not None and self._has_rejects:
             self._engine.execute("delete from reject_errors")
             self._engine.execute("delete from reject_scans")
-        rows = self._engine.read(sql)
+        read = self._family.read_sql(path, layout, lines.longest)
+        rows = self._engine.read(self._projection.fast(read, layout))
         self._has_rejects = left_out is not None
         numbers = lines.not_blank()
         if left_out is not None:
@@ -67,35 +64,24 @@ class FastReader:
             numbers = numbers[layout.header_lines :]
         return (rows, numbers) if len(numbers) == rows.num_rows else None
 
-    def _rows_by_key(
-        self, keys: str, chunk: Buffer, lines: Lines, layout: Layout
+    def _keyed_rows(
+        self, key: str, chunk: Buffer, lines: Lines, layout: Layout
     ) -> tuple[pa.Table, _Numbers] | None:
-        """Read the lines for their keys, then the objects that stand in them."""
-        keyed = self._rows(keys, lines, layout)
-        if keyed is None:
+        """Read the objects, and hash the lines that they stand in."""
+        path = self._path_of_objects(chunk, lines, self._family.heads(lines, layout))
+        read = self._rows(path, lines, layout)
+        if read is None:
             return None
-        found, numbers = keyed
-        path = self._path_of_objects(chunk, lines, numbers, found.column("head").to_numpy())
-        read = self._family.read_sql(path, layout, lines.longest)
-        rows = self._engine.read(self._projection.fast(read, layout))
-        every = lines.not_blank()
-        if len(every) != rows.num_rows:
-            return None
-        if len(every) != len(numbers):
-            rows = taken(rows, np.isin(every, numbers))
-        return rows.append_column("row_key", found.column("row_key")), numbers
+        rows, numbers = read
+        whole = pa.table({"line": lines.texts(numbers)})
+        keys = self._engine.over(whole, f"select {key} as row_key from incoming")
+        return rows.append_column("row_key", keys.column("row_key")), numbers
 
-    def _path_of_objects(
-        self, chunk: Buffer, lines: Lines, numbers: _Numbers, heads: _Numbers
-    ) -> str:
+    def _path_of_objects(self, chunk: Buffer, lines: Lines, heads: _Numbers) -> str:
         """Return where the text without what stands before the objects can be read."""
         if not heads.any():
             return chunk.path
-        cut = np.zeros(len(lines), dtype=np.int64)
-        cut[numbers - 1] = heads
-        # heads count characters: where they are no bytes, the line is left to the judge
-        cut[~lines.have_at(_BRACE, cut)] = 0
-        text = lines.without_heads(cut)
+        text = lines.without_heads(heads)
         with memoryview(self._objects.reserve(text.size)) as memory:
             memory[: text.size] = memoryview(text).cast("B")
         self._objects.set_size(text.size)

@@ -153,16 +153,30 @@ class Lines:
 
     def starting_with(self, byte: int) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that begin with a byte."""
-        numbers: npt.NDArray[np.int64] = np.flatnonzero(self.have_at(byte, 0)) + 1
+        numbers: npt.NDArray[np.int64] = np.flatnonzero(self.bytes_at(0) == byte) + 1
         return numbers
 
-    def have_at(self, byte: int, offsets: npt.NDArray[np.int64] | int) -> npt.NDArray[np.bool_]:
-        """Tell of each line whether a byte stands so far behind its begin."""
+    def bytes_at(self, offsets: npt.NDArray[np.int64] | int) -> npt.NDArray[np.uint8]:
+        """Return of each line the byte so far behind its begin; 0 behind its end."""
         at = self._starts + offsets
         data = np.frombuffer(self._data, dtype=np.uint8)
-        found: npt.NDArray[np.bool_] = (at < self._ends) & (
-            data[np.minimum(at, len(data) - 1)] == byte
-        )
+        found = data[np.minimum(at, len(data) - 1)]
+        found[at >= self._ends] = 0
+        return found
+
+    def last_bytes(self) -> npt.NDArray[np.uint8]:
+        """Return the last byte of each line; 0 of an empty one."""
+        return self.bytes_at(np.maximum(self._ends - self._starts - 1, 0))
+
+    def first(self, byte: int) -> npt.NDArray[np.int64]:
+        """Return of each line how far behind its begin a byte stands first; -1 where none does."""
+        found = np.full(len(self), -1, dtype=np.int64)
+        for before, starts, block in self.blocks():
+            at = np.flatnonzero(block == byte)
+            which = np.searchsorted(at, starts)
+            place = np.append(at, len(block))[which]
+            is_there = place < np.append(starts[1:], len(block))
+            found[before : before + len(starts)] = np.where(is_there, place - starts, -1)
         return found
 
     def miscounted(self, byte: int, expected: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -187,26 +201,20 @@ class Lines:
             first = beyond
         return np.concatenate(found)
 
+    def texts(self, numbers: npt.NDArray[np.int64]) -> pa.Array:
+        """Return lines as Arrow's binary views, without a carriage return at their end."""
+        begins, stops = self._starts[numbers - 1], self._ends[numbers - 1]
+        # a copy: an exported buffer would keep the mapping from growing
+        data = np.frombuffer(self._data[: self._size], dtype=np.uint8)
+        has_return = (stops > begins) & (data[np.maximum(stops - 1, 0)] == 0x0D)
+        return _views(data, begins, stops - begins - has_return)
+
     def without_heads(self, heads: npt.NDArray[np.int64]) -> pa.Buffer:
         """Return the text of the chunk without the first bytes of its lines, so many of each."""
         begins = self._starts + heads
         lengths = np.minimum(self._ends + 1, self._size) - begins  # the last may have no end
         data = np.frombuffer(self._data, dtype=np.uint8)
-        views = np.zeros((len(begins), 16), dtype=np.uint8)  # Arrow's binary view
-        words = views.view(np.int32)
-        words[:, 0], words[:, 3] = lengths, begins
-        last = len(data) - 1
-        for at in range(4):
-            views[:, 4 + at] = data[np.minimum(begins + at, last)]
-        short = np.flatnonzero(lengths <= _INLINE_BYTES)  # those hold their bytes themselves
-        for at in range(_INLINE_BYTES):
-            byte = data[np.minimum(begins[short] + at, last)]
-            views[short, 4 + at] = np.where(at < lengths[short], byte, 0)
-        buffers = [None, pa.py_buffer(views), pa.py_buffer(data)]
-        kept = pa.Array.from_buffers(pa.binary_view(), len(begins), buffers)
-        text = kept.cast(pa.large_binary()).buffers()[2]
-        del data, buffers, kept  # an exported buffer would keep the mapping from growing
-        return text
+        return _views(data, begins, lengths).cast(pa.large_binary()).buffers()[2]
 
     def with_nul(self) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that hold a NUL, which DuckDB lets through."""
@@ -241,3 +249,21 @@ class Lines:
                 blank[i] = True
         kept: npt.NDArray[np.int64] = numbers[~blank]
         return kept
+
+
+def _views(
+    data: npt.NDArray[np.uint8], begins: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> pa.Array:
+    """Return parts of a text as an Arrow array that does not copy them."""
+    views = np.zeros((len(begins), 16), dtype=np.uint8)  # length, prefix or text, buffer, offset
+    words = views.view(np.int32)
+    words[:, 0], words[:, 3] = lengths, begins
+    last = len(data) - 1
+    for at in range(4):
+        views[:, 4 + at] = data[np.minimum(begins + at, last)]
+    short = np.flatnonzero(lengths <= _INLINE_BYTES)  # those hold their bytes themselves
+    for at in range(_INLINE_BYTES):
+        byte = data[np.minimum(begins[short] + at, last)]
+        views[short, 4 + at] = np.where(at < lengths[short], byte, 0)
+    buffers = [None, pa.py_buffer(views), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.binary_view(), len(begins), buffers)

@@ -199,13 +199,16 @@ class Family(ABC):
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return a SELECT of `rn` (1, 2, ... of the reader's rows) and the raw columns."""
 
-    def keys_sql(self, path: str, layout: Layout, longest_line: int) -> str | None:  # noqa: ARG002
-        """Return a SELECT of `row_key` and `head` of each line, where the line itself is needed.
+    def line_key_sql(self, layout: Layout) -> str | None:  # noqa: ARG002
+        """Return the SQL of a row's key over its `line` (BLOB), where the whole line is the key.
 
-        head: how many characters stand before the object that `read_sql` is then to read; it
-        reads a text without them. The two reads have their own derived and canonical columns.
+        The typed read has no line then, nor what stands before the object in it (`heads`).
         """
         return None
+
+    def heads(self, lines: Lines, layout: Layout) -> npt.NDArray[np.int64]:  # noqa: ARG002
+        """Return of each line how many bytes the typed read must not see."""
+        return np.zeros(len(lines), dtype=np.int64)
 
     def fast_sql(
         self, layout: Layout, source: Source

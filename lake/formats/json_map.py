@@ -3,15 +3,15 @@
 Belongs here: getting at the fields of a line. Does not: what they become (lake/formats/mapped.py)
 or which fields a vendor has (the presets: lake/formats/fastly.py, lake/formats/web_json.py).
 
-A file is read twice: lines as text, for what makes each of them itself, and objects by the typed
-reader, into a struct of texts; to parse the text of a column costs four times as much. Keys that no
-map names cost nothing. A line means the same on both ways, as the judge hands on the line itself.
+Objects are read by the typed reader into a struct of texts, behind what stands before them; to
+parse the text of a column costs ten times as much. Keys that no map names cost nothing. What makes
+a row itself is its whole line, which is hashed where it lies. A line means the same on both ways,
+as the judge hands on the line itself.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lake import canonical as sql
 from lake.field_map import FieldMap, keys_of, path_of
-from lake.formats import ndjson, tsv
+from lake.formats import ndjson, syslog
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
 from lake.formats.mapped import Plan, plan_of
 from lake.lines import Lines
@@ -30,11 +31,7 @@ from lake.refused import RefusedError
 from lake.source import Source
 from lake.unknown import sampled
 
-#: parts the columns of a log that has one; a line that holds it is judged by itself
-_NEVER = "\x1f"
-#: RFC 3164 and 5424 as vendors write them: an octet count, the priority, words without a brace
-SYSLOG = r"^([0-9]{1,7} )?<[0-9]{1,3}>[^{]{0,1000}\{"
-_SYSLOG = re.compile(SYSLOG)
+_RETURN = 0x0D
 _NULLS = ("", "-", "^", None)
 
 
@@ -104,22 +101,14 @@ class JsonMap(Family):
             known=frozenset(fields.read_paths()) | frozenset(fields.ignore),
         )
 
-    def keys_sql(self, path: str, layout: Layout, longest_line: int) -> str:
-        """Return the read of whole lines; blank ones are not counted."""
-        mapped = _of_map(layout)
-        head = "0"
-        if mapped.allows_syslog:
-            head = (
-                f"case when not starts_with(line, '{{') and regexp_matches(line, "
-                f"{quote_literal(SYSLOG)}) then strpos(line, '{{') - 1 else 0 end"
-            )
-        key = mapped.plan.canonical["row_key"]
+    def line_key_sql(self, layout: Layout) -> str:  # noqa: ARG002
+        """Return the key: the line is what makes a row itself."""
+        return sql.row_key_of_bytes("line")
+
+    def heads(self, lines: Lines, layout: Layout) -> npt.NDArray[np.int64]:
+        """Return how long the header of syslog is, where one is allowed."""
         return (
-            f"select {key} as row_key, {head} as head from read_csv({quote_literal(path)}, "
-            f"delim='{_NEVER}', quote='', escape='', header=false, auto_detect=false, "
-            "columns={'line': 'VARCHAR'}, strict_mode=true, store_rejects=true, rejects_limit=0, "
-            f"parallel=false, max_line_size={tsv.line_limit(longest_line)}) "
-            "where trim(line, E' \\t\\r\\x0b\\x0c') <> ''"
+            syslog.heads(lines) if _of_map(layout).allows_syslog else super().heads(lines, layout)
         )
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
@@ -135,8 +124,8 @@ class JsonMap(Family):
         return derived, {n: e for n, e in canonical.items() if n != "row_key"}, "true"
 
     def line_numbers_sql(self) -> str | None:
-        """Return the query of rejected lines."""
-        return tsv.REJECTED_LINES
+        """Return None: the reader gives a row for every line that is not blank."""
+        return None
 
     def overruled(
         self,
@@ -144,12 +133,11 @@ class JsonMap(Family):
         layout: Layout,  # noqa: ARG002
         numbers: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.int64]:
-        """Return accepted lines that hold the separator: the reader drops what is behind it."""
-        if not lines.count(ord(_NEVER)):
+        """Return accepted lines with a carriage return before their end: white space to JSON."""
+        if not len(lines.with_byte(_RETURN)):
             return np.empty(0, dtype=np.int64)
-        found: npt.NDArray[np.int64] = np.intersect1d(
-            np.flatnonzero(lines.count_each(ord(_NEVER))) + 1, numbers
-        )
+        is_stray = lines.count_each(_RETURN) > (lines.last_bytes() == _RETURN)
+        found: npt.NDArray[np.int64] = np.intersect1d(np.flatnonzero(is_stray) + 1, numbers)
         return found
 
     def unknown_in(self, lines: Lines, layout: Layout) -> Iterable[str]:
@@ -175,7 +163,7 @@ class JsonMap(Family):
             return text
         at = 0
         if mapped.allows_syslog and not text.startswith("{"):
-            header = _SYSLOG.match(text)
+            header = syslog.HEADER.match(text)
             at = header.end() - 1 if header else 0
         found = ndjson.object_of(text[at:])
         if isinstance(found, Reject):
@@ -214,7 +202,7 @@ def _object(line: str, allows_syslog: bool) -> str:
         return line
     return (
         f"case when starts_with({line}, '{{') then {line} "
-        f"when regexp_matches({line}, {quote_literal(SYSLOG)}) "
+        f"when regexp_matches({line}, {quote_literal(syslog.HEADER.pattern)}) "
         f"then substr({line}, strpos({line}, '{{')) else {line} end"
     )
 
