@@ -37,6 +37,7 @@ select
     lines.quantity,
     lines.unit_price,
     cast(lines.logged as decimal(38, 0)) as logged,
+    cast(lines.estimated as decimal(38, 0)) as estimated,
     case when components.measure in ('bytes', 'rate') then contracts.factor end as factor,
     lines.billed_day,
     lines.billed_slot,
