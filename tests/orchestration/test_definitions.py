@@ -20,6 +20,7 @@ from orchestration.resources import Clock, Lake
 from orchestration.settings import PROJECT, tool
 
 BILLING_STEPS = (
+    "completeness",
     "days",
     "lines",
     "months",
