@@ -23,7 +23,8 @@ GOLD_OF_DAYS = {
 }  # fmt: skip
 #: every table that dbt reads
 SOURCES = (
-    *(r.identifier for r in (*BRONZE, *FEEDS, *COUNTERS)), "gold.traffic_5m", *GOLD_OF_DAYS,
+    *(r.identifier for r in (*BRONZE, *FEEDS, *COUNTERS)),
+    "gold.traffic_5m", "gold.engagement_hourly", *GOLD_OF_DAYS,
     DELIVERIES.identifier,
 )  # fmt: skip
 _HOUR = timedelta(hours=1)

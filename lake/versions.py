@@ -98,7 +98,7 @@ def month_versions(
     zones: Iterable[str] = (),
     missing: Iterable[tuple[datetime, str]] = (),
 ) -> dict[Partition, str]:
-    """Return the version of every month: its published hours and the price contracts.
+    """Return the version of every month: its published hours, of both kinds, and the contracts.
 
     zones: time zones that contracts bill in; an hour belongs to its month in each of them.
     missing: hours that held and refused deliveries touch, with their facts (lake.completeness);
@@ -110,6 +110,10 @@ def month_versions(
         if family == "delivery":
             for month in _months_of(start, clocks):
                 parts.setdefault(("billing", month), []).append(_of_rows(start, version))
+    for (family, start), version in published.items():
+        month = month_of(start)
+        if family == "engagement" and ("billing", month) in parts:  # unit costs read it
+            parts["billing", month].append(f"engagement {start} {version}")
     for hour, facts in set(missing):
         for month in _months_of(hour, clocks):
             if ("billing", month) in parts:

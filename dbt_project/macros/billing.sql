@@ -75,9 +75,10 @@
     Usage under its contract: each row in its billing month and day, its region by the beginning of
     its PoP's name (the longest that fits), in the one contract of its customer, with the component
     that prices its traffic and the one that prices its requests. relation: usage as it came
-    (int_billing__traffic), or summed already (int_billing__narrowed).
+    (int_billing__traffic), or summed already (int_billing__narrowed). of_months: a condition on the
+    months (int_billing__months) that are asked for.
 #}
-{% macro billed_usage(relation) %}
+{% macro billed_usage(relation, of_months='true') %}
 with traffic as (
 
     select * from {{ relation }}
@@ -87,6 +88,7 @@ with traffic as (
 months as (
 
     select * from {{ ref('int_billing__months') }}
+    where {{ of_months }}
 
 ),
 

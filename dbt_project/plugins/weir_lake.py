@@ -31,7 +31,7 @@ import duckdb
 import yaml
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from lake.contracts import TABLES, PriceContractError, load_contracts, rows_of
+from lake.contracts import TABLES, PriceContractError, load_contracts, with_what_ifs
 from lake.locations import S3Location
 from lake.reads import files_sql, quote_identifier, quote_literal, show_files
 from lake.settings import LakeSettings, load_settings
@@ -202,6 +202,7 @@ def contract_fields(identifier: str) -> list[NestedField]:
     """Return the columns that a published mart will have, from its contract."""
     from pyiceberg.types import (
         BooleanType,
+        DoubleType,
         IntegerType,
         LongType,
         NestedField,
@@ -215,6 +216,7 @@ def contract_fields(identifier: str) -> list[NestedField]:
         "bigint": LongType(),
         "integer": IntegerType(),
         "boolean": BooleanType(),
+        "double": DoubleType(),
     }
     (columns,) = (
         model["columns"]
@@ -242,7 +244,7 @@ def show_contracts(conn: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """
     conn.execute("CREATE SCHEMA IF NOT EXISTS contracts")
     try:
-        rows = rows_of(load_contracts(folder))
+        rows = with_what_ifs(load_contracts(folder))
     except PriceContractError as error:
         for name, columns in TABLES.items():
             _drop_any(conn, name)

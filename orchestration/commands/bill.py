@@ -29,8 +29,9 @@ from orchestration.usage_files import UsageError, show_usage
 
 _SHOWN = (
     "month", "line_no", "kind", "item", "name", "scope", "tier_no", "tier_from", "tier_to", "unit",
-    "quantity", "unit_price", "amount", "logged", "estimated", "factor", "billed_day", "billed_slot",
-    "billed_rank", "samples", "valid_days", "month_days", "component_no", "contract_version",
+    "quantity", "unit_price", "amount", "logged", "estimated", "factor", "billed_day",
+    "billed_slot", "billed_rank", "samples", "valid_days", "month_days", "component_no",
+    "contract_version",
 )  # fmt: skip
 
 

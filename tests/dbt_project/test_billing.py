@@ -163,7 +163,9 @@ def test_a_refresh_touches_the_requested_months_alone_and_empties_what_became_em
     assert weir.rows("select distinct month(month) from marts.bills order by 1") == [(1,), (3,)]
 
 
-_BILLING = ("usage_monthly", "bill_lines", "bills", "bill_allocations")
+_BILLING = (
+    "usage_monthly", "bill_lines", "bills", "bill_allocations", "what_ifs", "unit_costs",
+)  # fmt: skip
 
 
 def test_no_column_of_the_billing_marts_is_a_double(weir):

@@ -23,7 +23,9 @@ QOS = (
     "pop_headroom_hourly",
     "rosetta_hourly",
 )
-BILLING = ("usage_monthly", "bill_lines", "bills", "bill_allocations")
+BILLING = (
+    "usage_monthly", "bill_lines", "bills", "bill_allocations", "what_ifs", "unit_costs",
+)  # fmt: skip
 DAYS = ("qos_daily", "qos_pops_daily", "qos_buckets_daily")
 
 

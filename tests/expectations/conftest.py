@@ -276,6 +276,11 @@ create table marts.bills (month date, contract_id varchar, vendor varchar, curre
     zone varchar, requests decimal(38, 0), logged_bytes decimal(38, 0),
     estimated_bytes decimal(38, 0), amount_low decimal(38, 6),
     amount decimal(38, 6), amount_high decimal(38, 6));
+create table marts.what_ifs (month date, contract_id varchar, contract_version integer,
+    terms_contract_id varchar, terms_contract_version integer, is_in_force boolean,
+    billed_amount decimal(38, 6), amount decimal(38, 6));
+create table marts.unit_costs (month date, subject varchar, name varchar, unit varchar,
+    currency varchar, amount decimal(38, 6), quantity decimal(38, 9), unit_cost decimal(38, 9));
 create table marts.bill_allocations (month date, contract_id varchar, vendor varchar,
     currency varchar, method varchar, dimension varchar, part varchar, amount decimal(38, 6));
 """
@@ -302,6 +307,16 @@ insert into marts.usage_monthly
 insert into marts.bills
     select m, 'c1', 'cloudfront', 'USD', 'UTC', 2000, 1500000400, 0, 150, 150, 150
     from unnest([{months}]) as a(m);
+insert into marts.what_ifs
+    select m, 'c1', 1, w, 1, w = 'c1', 150, a
+    from unnest([{months}]) as a(m), (values ('c1', 150), ('c2', 90)) as t(w, a);
+insert into marts.unit_costs
+    select m, s, n, u, 'USD', a, 2, a / 2
+    from unnest([{months}]) as a(m), (values ('cdn', 'cloudfront', 'GB', 150),
+        ('platform', 'all', 'viewing hour', 150), ('platform', 'all', 'thousand plays', 150),
+        ('customer', 'a', 'viewing hour', 75), ('customer', 'b', 'viewing hour', 75),
+        ('customer', 'a', 'thousand plays', 75), ('customer', 'b', 'thousand plays', 75)
+    ) as t(s, n, u, a);
 insert into marts.bill_allocations
     select m, 'c1', 'cloudfront', 'USD', w, d, p, 75
     from unnest([{months}]) as a(m), (values ('volume'), ('billed_slot')) as w(w),

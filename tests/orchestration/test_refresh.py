@@ -259,8 +259,8 @@ def record_published(settings: LakeSettings, partitions: list[Stale]) -> None:
         for mart in marts_of("delivery"):
             at = mart.partition_by
             build.execute(f"create table if not exists {mart.build} ({at} timestamptz)")
-        for mart in ("usage_monthly", "bill_lines", "bills", "bill_allocations"):
-            build.execute(f"create table if not exists marts.{mart} (month date)")
+        for mart in marts_of("billing"):
+            build.execute(f"create table if not exists {mart.build} (month date)")
     family = partitions[0].family
     publish_partitions(
         open_lake(settings), settings.build_file, family, partitions, {}, "run", datetime.now(UTC)

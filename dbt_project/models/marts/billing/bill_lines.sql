@@ -49,6 +49,7 @@ select
 from lines
 inner join {{ source('contracts', 'price_contracts') }} as contracts
     on contracts.contract_key = lines.contract_key
+    and contracts.stands_for is null
 inner join {{ source('contracts', 'price_components') }} as components
     on components.contract_key = lines.contract_key
     and components.component_no = lines.component_no

@@ -52,6 +52,7 @@ select
 from sums
 inner join {{ source('contracts', 'price_contracts') }} as contracts
     on contracts.contract_key = sums.contract_key
+    and contracts.stands_for is null
 left join usage
     on usage.contract_key = sums.contract_key
     and usage.month = sums.month

@@ -29,6 +29,7 @@ contracts as (
         on estimates.contract_key = contracts.contract_key
         and estimates.estimate = 'expected'
     where {{ is_known() }}
+    and contracts.stands_for is null
 
 ),
 
