@@ -5,7 +5,6 @@ What is left of an ingest when nothing is translated; the difference is the pric
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Mapping, Sequence
 
@@ -91,9 +90,9 @@ class RawColumns(Family):
         """Return the family's layout."""
         return self._family.layout(head, source, previous)
 
-    def cuts(self, memory: mmap.mmap, size: int) -> Sequence[int]:
+    def cuts(self, lines: Lines) -> Sequence[int]:
         """Return the family's cuts."""
-        return self._family.cuts(memory, size)
+        return self._family.cuts(lines)
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the family's read."""

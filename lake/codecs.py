@@ -88,13 +88,24 @@ def open_reader(stream: BinaryIO, name: str) -> Reader:
             f"expected {announced} by its name, found {_described(found, head)}.",
         )
     if found == "gzip":
-        return _Checked(igzip.IGzipFile(fileobj=stream, mode="rb").readinto, "gzip")
+        return _Checked(_gzip_reader(stream), "gzip")
     if found != "plain":
         source = pa.CompressedInputStream(
             pa.PythonFile(stream, mode="r"), {"bzip2": "bz2"}.get(found, found)
         )
         return _Checked(source.readinto, found)
     return _Plain(stream)
+
+
+def _gzip_reader(stream: BinaryIO) -> Callable[[memoryview], int]:
+    """Return a readinto that unpacks into the view itself.
+
+    That of the file object makes bytes first and copies them: an eighth of the unpacking.
+    """
+    file = igzip.IGzipFile(fileobj=stream, mode="rb")
+    raw = getattr(getattr(file, "_buffer", None), "raw", None)
+    found: Callable[[memoryview], int] = (raw or file).readinto
+    return found
 
 
 def _prefix(head: bytes, codec: str) -> None:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from lake.limits import Limits
 from lake.unpacked import LongLine, Unpacked
 
-CHUNK_BYTES = 64 * 1024 * 1024
+CHUNK_BYTES = 128 * 1024 * 1024
 #: more short lines than this are read in parts: memory goes by lines as well as by bytes
 MAX_CHUNK_LINES = 262_144
 _DEFAULTS = Limits()
@@ -149,10 +149,18 @@ def _line_ends(
     return np.concatenate(found), has_nul
 
 
-def end_of_lines(data: mmap.mmap, begin: int, size: int) -> int:
-    """Return the offset after at most MAX_CHUNK_LINES lines from an offset on."""
-    ends, _ = _line_ends(data, begin, size, MAX_CHUNK_LINES)
-    return size if len(ends) < MAX_CHUNK_LINES else int(ends[MAX_CHUNK_LINES - 1]) + 1
+def ends_of_parts(data: mmap.mmap, size: int) -> list[int]:
+    """Return the offsets, but the last, at which parts of MAX_CHUNK_LINES lines end."""
+    found: list[int] = []
+    begin = 0
+    while True:
+        ends, _ = _line_ends(data, begin, size, MAX_CHUNK_LINES)
+        if len(ends) < MAX_CHUNK_LINES:
+            return found
+        begin = int(ends[MAX_CHUNK_LINES - 1]) + 1
+        if begin >= size:
+            return found
+        found.append(begin)
 
 
 class Lines:
@@ -228,6 +236,39 @@ class Lines:
         before[first:] = seen
         counts: npt.NDArray[np.int64] = np.diff(before, prepend=0)
         return counts
+
+    def starting_with(self, byte: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of the lines that begin with a byte."""
+        data = np.frombuffer(self._data, dtype=np.uint8)
+        # an empty line begins with its line end; after the last one there may be nothing
+        first = data[np.minimum(self._starts, len(data) - 1)]
+        del data
+        numbers: npt.NDArray[np.int64] = (
+            np.flatnonzero((first == byte) & (self._ends > self._starts)) + 1
+        )
+        return numbers
+
+    def miscounted(self, byte: int, expected: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the numbers of the lines that hold a byte more often than expected of each.
+
+        Looked at in blocks of lines: only one with a surplus is counted line by line.
+        """
+        found = [np.empty(0, dtype=np.int64)]
+        first = 0
+        while first < len(self):
+            begin = int(self._starts[first])
+            beyond = int(np.searchsorted(self._ends, begin + _BLOCK_BYTES, side="right"))
+            beyond = max(beyond, first + 1)
+            ends = self._ends[first:beyond] - begin
+            block = np.frombuffer(self._data, dtype=np.uint8, count=int(ends[-1]), offset=begin)
+            is_byte = block == byte
+            del block
+            if np.count_nonzero(is_byte) > expected[first:beyond].sum():
+                up_to = np.searchsorted(np.flatnonzero(is_byte), ends)
+                surplus = np.diff(up_to, prepend=0) > expected[first:beyond]
+                found.append(np.flatnonzero(surplus) + first + 1)
+            first = beyond
+        return np.concatenate(found)
 
     def with_nul(self) -> npt.NDArray[np.int64]:
         """Return the numbers of the lines that hold a NUL, which DuckDB lets through."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import BinaryIO
 
 import duckdb
@@ -21,7 +22,7 @@ import pyarrow as pa
 from lake import cmcd
 from lake.engine import Engine
 from lake.formats.base import Family, Layout, Reject, Row, Skip
-from lake.inflate import Buffer, Lines, chunks, end_of_lines
+from lake.inflate import Buffer, Lines, chunks, ends_of_parts
 from lake.projection import Projection, good_rows, instant, taken
 from lake.protection import KEY_DESTROYED, Protection, as_logged
 from lake.rejects import rejected_line
@@ -93,7 +94,7 @@ class Parser:
             if isinstance(found, LongLine):
                 totals.count_long(found)
                 continue
-            for start, segment, lines in self._segments():
+            for start, segment, lines in self._segments(self._buffer):
                 head = segment.memory[: min(segment.size, _HEAD_BYTES)]
                 layout = self.family.layout(head, self.source, layout)
                 totals.note_unknown(layout.unknown)
@@ -103,25 +104,22 @@ class Parser:
                 totals.require_mostly_good(self.source.limits)
         return totals
 
-    def _segments(self) -> Iterator[tuple[int, Buffer, Lines]]:
+    def _segments(self, buffer: Buffer, at: int = 0) -> Iterator[tuple[int, Buffer, Lines]]:
         """Give the chunk, cut where its layout changes or its lines are too many.
 
         Each part with its offset in the chunk and its lines.
         """
-        whole, size = self._buffer.memory, self._buffer.size
-        cuts = list(self.family.cuts(whole, size))
-        if not cuts and (lines := Lines(whole, size)).is_complete:
-            yield 0, self._buffer, lines
+        whole, size = buffer.memory, buffer.size
+        lines = Lines(whole, size)
+        ends = list(self.family.cuts(lines)) if lines.is_complete else ends_of_parts(whole, size)
+        if not ends:
+            yield at, buffer, lines
             return
-        start = 0
-        for end in (*cuts, size):
-            while start < end:
-                stop = end_of_lines(whole, start, end)
-                with Buffer() as part:
-                    part.reserve(stop - start)[: stop - start] = whole[start:stop]
-                    part.set_size(stop - start)
-                    yield start, part, Lines(part.memory, part.size)
-                start = stop
+        for start, end in pairwise((0, *ends, size)):
+            with Buffer() as part:
+                part.reserve(end - start)[: end - start] = whole[start:end]
+                part.set_size(end - start)
+                yield from self._segments(part, at + start)
 
     def _segment(
         self,
@@ -193,7 +191,7 @@ class Parser:
             # the reader and the line index disagree: believe neither, judge every line
             return nothing
         kept = good_rows(rows, constants.not_before, constants.not_after)
-        numbers = candidates[rows.column("rn").to_numpy() - 1]
+        numbers = candidates
         overruled = np.union1d(
             self.family.overruled(lines, layout, numbers[kept]), lines.with_nul()
         )

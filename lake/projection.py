@@ -41,12 +41,13 @@ class Projection:
     family: Family
 
     def fast(self, read: str, layout: Layout) -> str:
-        """Return the query of all rows of a read: rn, is_ok (but for the bounds) and the columns.
+        """Return the query of all rows of a read: is_ok (but for the bounds) and the columns.
 
         Without parameters, so that it is the same for every delivery. A filter in the query would
-        copy all rows to take out one in a thousand: who reads takes them out (`good_rows`).
+        copy all rows to take out one in a thousand: who reads takes them out (`good_rows`). Rows
+        come in the order of the file, on one thread: to number them would only cost.
         """
-        return self._rows(f"({read})", layout, layout.valid_sql(), is_bounded=False)
+        return self._rows(f"({read})", layout, layout.valid_sql(), is_bounded=False, numbers="")
 
     def columns(self, relation: str, layout: Layout) -> str:
         """Return the query of the good rows of typed columns: rn and the columns.
@@ -89,7 +90,15 @@ class Projection:
         misfit = f"case {misfits} end" if misfits else "null::varchar"
         return f"(select rn, {misfit} as misfit, {casts} from {table})"
 
-    def _rows(self, relation: str, layout: Layout, valid: str, *, is_bounded: bool = True) -> str:
+    def _rows(
+        self,
+        relation: str,
+        layout: Layout,
+        valid: str,
+        *,
+        is_bounded: bool = True,
+        numbers: str = "rn, ",
+    ) -> str:
         """Return raw -> derived -> canonical as one SELECT of rn, is_ok and the columns."""
         canonical = dict(self.family.canonical_sql(layout, self.source))
         canonical["event_time"] = "event_time"
@@ -100,7 +109,9 @@ class Projection:
         )
         derived = _derived(f"{relation} raw", self.family.derived_sql(layout, self.source))
         bounds = " and event_time >= $1 and event_time < $2" if is_bounded else ""
-        return f"select rn, coalesce(({valid}){bounds}, false) as is_ok, {columns} from {derived}"
+        return (
+            f"select {numbers}coalesce(({valid}){bounds}, false) as is_ok, {columns} from {derived}"
+        )
 
 
 def good_rows(rows: pa.Table, not_before: datetime, not_after: datetime) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,14 @@ from lake.inflate import Lines
 from lake.unpacked import LongLine
 
 _EXCERPT_CHARS = 120
-_SHAPE = {ord(c): "x" for c in string.ascii_letters} | {ord(c): "9" for c in string.digits}
+#: byte -> what stands for it in an excerpt, Latin-1
+_SHAPE = bytes(
+    ord("x") if chr(b) in string.ascii_letters
+    else ord("9") if chr(b) in string.digits
+    else b if b < 128 and chr(b).isprintable()
+    else ord("·")
+    for b in range(256)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,5 +75,4 @@ def shape_of(raw: bytes) -> str:
 
     Enough to see what is wrong with a line, nothing of what it says.
     """
-    text = raw[:_EXCERPT_CHARS].decode("ascii", "replace").translate(_SHAPE)
-    return "".join(c if c.isprintable() and c.isascii() else "·" for c in text)
+    return raw[:_EXCERPT_CHARS].translate(_SHAPE).decode("latin-1")

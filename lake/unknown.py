@@ -44,7 +44,7 @@ def unknown_keys(lines: Lines, known: Collection[str]) -> set[str]:
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
-            found.update(path for path, _ in leaves(record, parents))
+            found.update((path for path, _ in leaves(record, parents)) if parents else record)
     return undeclared(found, known)
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +21,7 @@ _DELTA_BINARY = (
     "producer_seq", "watch_ms",
 )  # fmt: skip
 
-
+_HOUR = timedelta(hours=1)
 #: rows that tell whether a column's values repeat
 _SAMPLE_ROWS = 1024
 #: rows of a delivery that wait for more of their hour: two chunks of text are about as much
@@ -59,11 +59,13 @@ class HourlyWriter:
         self.event_min = low if self.event_min is None else min(self.event_min, low)
         self.event_max = high if self.event_max is None else max(self.event_max, high)
         rows = pa.Table.from_arrays(rows.columns, schema=self._schema)
+        first = low.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        if high - first < _HOUR:
+            self._append(first, rows)
+            return
         hours = pc.floor_temporal(rows.column("event_time"), unit="hour")
-        distinct = sorted(pc.unique(hours).to_pylist())
-        for hour in distinct:
-            part = rows if len(distinct) == 1 else rows.filter(pc.equal(hours, hour))
-            self._append(hour.astimezone(UTC), part)
+        for hour in sorted(pc.unique(hours).to_pylist()):
+            self._append(hour.astimezone(UTC), rows.filter(pc.equal(hours, hour)))
 
     def close(self) -> tuple[StagedFile, ...]:
         """Finish the files and name them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,7 +176,7 @@ class Family(ABC):
         previous: the layout in force before, for a segment that begins without a header.
         """
 
-    def cuts(self, memory: mmap.mmap, size: int) -> Sequence[int]:  # noqa: ARG002
+    def cuts(self, lines: Lines) -> Sequence[int]:  # noqa: ARG002
         """Return offsets at which a new layout begins (after a header in mid-file)."""
         return ()
 

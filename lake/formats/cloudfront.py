@@ -8,7 +8,6 @@ cloudfront_fields.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,6 +25,7 @@ from lake.source import Source
 _BY_SECOND = ("date", "time", "sc-status")
 _BY_MS = ("timestamp(ms)", "sc-status")
 _MAX_COLUMNS = 200
+_HEADER_BYTES = 4096
 
 
 class CloudFrontV1(Family):
@@ -79,15 +79,13 @@ class CloudFrontV1(Family):
             names, required, header_lines=header_lines, delimiter=delimiter
         )
 
-    def cuts(self, memory: mmap.mmap, size: int) -> Sequence[int]:
+    def cuts(self, lines: Lines) -> Sequence[int]:
         """Cut where a `#Fields` line begins after data: the columns may change there."""
-        found: list[int] = []
-        at = memory.find(b"\n#Fields:", 0, size)
-        while at >= 0:
-            if not _only_header(memory, at + 1):
-                found.append(at + 1)
-            at = memory.find(b"\n#Fields:", at + 1, size)
-        return found
+        return [
+            lines.span(number)[0]
+            for number in lines.starting_with(ord("#")).tolist()
+            if lines.raw(number).startswith(b"#Fields:") and not _only_header(lines, number)
+        ]
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the typed read."""
@@ -121,8 +119,8 @@ class CloudFrontV1(Family):
         return fields.canonical_sql(fields.Columns(layout), source)
 
 
-def _only_header(memory: mmap.mmap, end: int) -> bool:
-    """Tell whether everything before an offset is header lines."""
-    return end < 4096 and all(
-        not line or line.startswith(b"#") for line in memory[:end].split(b"\n")
+def _only_header(lines: Lines, number: int) -> bool:
+    """Tell whether everything before a line is header lines."""
+    return lines.span(number)[0] <= _HEADER_BYTES and all(
+        not line or line.startswith(b"#") for line in map(lines.raw, range(1, number))
     )

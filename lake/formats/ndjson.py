@@ -50,7 +50,8 @@ def layout_of(
             continue
         if isinstance(found, dict):
             lines += 1
-            for key, value in leaves(found, parents):
+            # most formats have no objects in objects: their keys are the paths
+            for key, value in leaves(found, parents) if parents else found.items():
                 if value is not None and value not in nulls:
                     seen[key] = seen.get(key, 0) + 1
     columns: dict[str, str] = {}

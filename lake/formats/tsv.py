@@ -61,17 +61,16 @@ def overflowing(
     """Return accepted lines with too many columns.
 
     DuckDB 2.0 rejects a line with too many columns only while one of those beyond the last holds
-    a value; where they are all the null string it drops them. Counting separators over the chunk is
-    cheap, and only a surplus makes it worth counting them line by line.
+    a value; where they are all the null string it drops them.
     """
     tabs = len(layout.columns) - 1
     delimiter = layout.delimiter.encode()
-    others = np.setdiff1d(np.arange(1, len(lines) + 1), numbers, assume_unique=True)
-    in_others = sum(lines.raw(n).count(delimiter) for n in others.tolist())
-    if lines.count(ord(delimiter)) == tabs * len(numbers) + in_others:
-        return np.empty(0, dtype=np.int64)
-    surplus: npt.NDArray[np.int64] = numbers[lines.count_each(ord(delimiter))[numbers - 1] != tabs]
-    return surplus
+    expected = np.full(len(lines), tabs, dtype=np.int64)
+    others = np.ones(len(lines), dtype=np.bool_)
+    others[numbers - 1] = False
+    for at in np.flatnonzero(others).tolist():
+        expected[at] = lines.raw(at + 1).count(delimiter)
+    return lines.miscounted(ord(delimiter), expected)
 
 
 def judge(line: bytes, layout: Layout, *, has_header: bool = True) -> Judgement:
