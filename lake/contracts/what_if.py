@@ -6,11 +6,13 @@ them. Does not: arithmetic, nor what is compared (models/marts/billing/what_ifs)
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 from lake.contracts.folder import Governed
 from lake.contracts.rows import TABLES, Row, rows_of
 
+_ALWAYS = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FRAME = tuple(TABLES["price_contracts"])
 #: what says whose usage it is; all else are terms
 _SCOPE = ("vendor", "valid_from", "valid_to", "is_rest")
@@ -31,16 +33,15 @@ def with_what_ifs(contracts: Sequence[Governed]) -> dict[str, list[Row]]:
 
 
 def _rows(used: Governed, terms: Governed) -> dict[str, list[Row]]:
+    known_from = max(g.contract.known_from or _ALWAYS for g in (used, terms))
+    known_to = min((g.known_to for g in (used, terms) if g.known_to is not None), default=None)
+    if known_to is not None and known_to <= known_from:
+        return {}
     of_terms, of_usage = rows_of([terms]), rows_of([used])
     (theirs,), (ours,) = (
         [dict(zip(_FRAME, row, strict=True)) for row in rows["price_contracts"]]
         for rows in (of_terms, of_usage)
     )
-    known_from = max(theirs["known_from"], ours["known_from"])  # type: ignore[type-var]
-    ends = [e for e in (theirs["known_to"], ours["known_to"]) if e is not None]
-    known_to = min(ends, default=None)  # type: ignore[type-var]
-    if known_to is not None and known_to <= known_from:  # type: ignore[operator]
-        return {}
     key = f"{terms.contract.key} for {used.contract.key}"
     frame = theirs | {name: ours[name] for name in _SCOPE}
     frame |= {"known_from": known_from, "known_to": known_to, "stands_for": used.contract.key}

@@ -238,7 +238,8 @@ def test_a_plan_of_bills_shows_dbt_the_ledger_as_it_was_pinned(home: Home, traff
     home.ingest()
     month = datetime(2026, 11, 1, tzinfo=UTC)
     plan = make_plan(home.catalog, home.settings, "billing", [month], "run", PRICE_CONTRACTS)
-    record_published(home.settings, find_stale(home.catalog, "delivery", PRICE_CONTRACTS))
+    for family in ("delivery", "engagement"):
+        record_published(home.settings, find_stale(home.catalog, family, PRICE_CONTRACTS))
     handed = json.loads(hand_to_dbt(home.catalog, home.settings, plan).read_text())
     again = next(iter(read_ledger(home.catalog).values()))
     table_of(home.catalog, DELIVERIES).append(to_arrow([replace(again, change_no=9)]))
@@ -256,7 +257,7 @@ def record_published(settings: LakeSettings, partitions: list[Stale]) -> None:
 
     with duckdb.connect(str(settings.build_file)) as build:
         build.execute("create schema if not exists marts")
-        for mart in marts_of("delivery"):
+        for mart in (*marts_of("delivery"), *marts_of("engagement")):
             at = mart.partition_by
             build.execute(f"create table if not exists {mart.build} ({at} timestamptz)")
         for mart in marts_of("billing"):
