@@ -23,10 +23,11 @@ from lake import cmcd
 from lake.engine import Engine
 from lake.formats.base import Family, Layout, Reject, Row, Skip
 from lake.inflate import Buffer, Lines, chunks, ends_of_parts
-from lake.projection import Projection, good_rows, instant, taken
+from lake.projection import Projection, good_rows, instant
 from lake.protection import KEY_DESTROYED, Protection, as_logged
 from lake.rejects import rejected_line
 from lake.repeats import Repeats
+from lake.slices import taken
 from lake.source import Source
 from lake.totals import ParseTotals
 from lake.unpacked import BYTE_ORDER_MARK, LongLine

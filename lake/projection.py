@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +23,6 @@ from lake.reads import duckdb_type, quote_identifier
 from lake.source import Source
 
 _TIME_TYPES = ("DATE", "TIME")
-#: beyond, a filter is cheaper than slices
-_MANY_GONE = 1000
 
 
 def instant(value: datetime) -> str:
@@ -123,18 +120,6 @@ def good_rows(rows: pa.Table, not_before: datetime, not_after: datetime) -> npt.
         pc.and_kleene(rows.column("is_ok"), is_within), False
     ).to_numpy()
     return good
-
-
-def taken(rows: pa.Table, kept: npt.NDArray[np.bool_]) -> pa.Table:
-    """Return the kept rows; where few are gone, those between them stay where they are."""
-    gone = np.flatnonzero(~kept)
-    if not len(gone):
-        return rows
-    if len(gone) > _MANY_GONE:
-        return rows.filter(pa.array(kept))
-    edges = [-1, *gone.tolist(), rows.num_rows]
-    parts = [rows.slice(a + 1, b - a - 1) for a, b in pairwise(edges) if b - a > 1]
-    return pa.concat_tables(parts or [rows.slice(0, 0)])
 
 
 def _derived(relation: str, steps: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pyiceberg.table import Table
 
 from lake.arrow_schema import arrow_schema
+from lake.slices import taken
 
 _DELTA_LENGTH = ("row_key", "request_id", "client_ip", "event_id", "session_id", "user_key")
 _DELTA_BINARY = (
@@ -65,7 +66,8 @@ class HourlyWriter:
             return
         hours = pc.floor_temporal(rows.column("event_time"), unit="hour")
         for hour in sorted(pc.unique(hours).to_pylist()):
-            self._append(hour.astimezone(UTC), rows.filter(pc.equal(hours, hour)))
+            is_in = pc.equal(hours, hour).to_numpy()
+            self._append(hour.astimezone(UTC), taken(rows, is_in))
 
     def close(self) -> tuple[StagedFile, ...]:
         """Finish the files and name them."""

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lake import projection
-from lake.projection import good_rows, taken
+from lake import slices
+from lake.projection import good_rows
+from lake.slices import taken
 
 LOW, HIGH = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -26,7 +27,7 @@ def test_good_is_valid_and_within_the_half_open_bounds() -> None:
 @pytest.mark.parametrize("many", [0, 1000], ids=["filter", "slices"])
 @pytest.mark.parametrize("gone", [(), (0,), (4,), (1, 2), (0, 1, 2, 3, 4)], ids=str)
 def test_what_is_taken_is_what_a_filter_takes(monkeypatch, many, gone) -> None:
-    monkeypatch.setattr(projection, "_MANY_GONE", many)
+    monkeypatch.setattr(slices, "_MANY_GONE", many)
     rows = pa.table({"n": [0, 1, 2, 3, 4]})
     kept = ~np.isin(np.arange(5), gone)
     assert taken(rows, kept).column("n").to_pylist() == [n for n in range(5) if n not in gone]
