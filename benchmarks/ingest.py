@@ -173,7 +173,9 @@ def raw_table(logs: Logs, home: str) -> tuple[Table, dict[str, str], Layout]:
     _import_what_runs()
     source, layout = _source_and_layout(logs)
     types = raw_types(layout, _keys(logs))
-    if logs.family == "akamai_structured":  # as the file has them
+    if logs.family == "delimited":  # as the file has them
+        types = dict.fromkeys(layout.header, "VARCHAR")
+    if logs.family == "akamai_structured":
         types = {c: types.get(c, "VARCHAR") for c in source.fields}
     fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
     properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
@@ -205,6 +207,12 @@ def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str])
             "select unnest(d) from (select try(json_transform(substr(line, strpos(line, '{')), "
             f"{shape})) as d from read_csv({files}, delim='\x1f', {csv}, "
             "columns={'line': 'VARCHAR'})) where d is not null"
+        )
+    if family == "delimited":
+        return (
+            f"from read_csv({files}, delim=';', quote='\"', escape='\"', header=true, "
+            f"auto_detect=false, ignore_errors=true, hive_partitioning=false, "
+            f"columns={{{columns}}}, nullstr='-')"
         )
     if family in ("cloudfront", "cloudfront_realtime", "akamai_structured"):
         return (

@@ -26,7 +26,7 @@ from pyiceberg.types import (
 from lake.canonical import needed_by
 from lake.formats.base import Family, Judgement, Layout
 from lake.formats.template import LINE
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_identifier
 from lake.records import CDN_REQUESTS, LONG, TIME, Record, opt, req
 from lake.source import Source
@@ -101,6 +101,10 @@ class RawColumns(Family):
     def line_numbers_sql(self) -> str | None:
         """Return the family's query of left-out lines."""
         return self._family.line_numbers_sql()
+
+    def masked(self, lines: Lines, layout: Layout) -> npt.NDArray[np.int64]:
+        """Return the lines that the family hides from its reader."""
+        return self._family.masked(lines, layout)
 
     def overruled(
         self, lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]

@@ -16,8 +16,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from lake.columnar_tables import TableParser
+from lake.documents import DocumentParser
 from lake.formats.base import Family, Layout, Row
 from lake.formats.record_family import RecordFamily
+from lake.formats.tabular import Tabular
 from lake.parquet_rows import ParquetRows, Piece
 from lake.parse import Constants, Parser, with_lines
 from lake.protection import KEY_DESTROYED, Protection
@@ -29,6 +32,10 @@ from lake.totals import ParseTotals
 
 def parser_of(source: Source, family: Family, protection: Protection | None) -> Parser:
     """Return the parser for what the objects of a source are."""
+    if source.document is not None:
+        return DocumentParser(source, family, protection)
+    if source.container == "parquet" and isinstance(family, Tabular):
+        return TableParser(source, family, protection)
     if source.container == "parquet":
         return ColumnarParser(source, family, protection)
     return Parser(source, family, protection)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
+from lake.draft_delimited import agreed_guess, dialect_line, named, split_time
+from lake.draft_names import NAMES, PERIODS
 from lake.field_map import path_of
-from lake.formats import FAMILIES
+from lake.formats import FAMILIES, family_of
 from lake.formats.detection import Detection, detect_head
+from lake.formats.dialects import Guess
 from lake.formats.heads import first_lines, objects
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
@@ -26,41 +29,7 @@ _COMMON_LOG = re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}$")
 _SHOWN = 80
 _MAX_DEPTH = 4
 
-#: column -> names of fields without case and punctuation, the likeliest first
-_NAMES: Mapping[str, Sequence[str]] = {
-    "event_time": (
-        "timestart", "starttime", "requesttime", "datetime", "timestamp", "time", "ts", "date",
-        "eventtime", "when", "at", "start", "begin", "endtime", "timeend", "end", "done",
-    ),
-    "status": ("status", "statuscode", "httpstatus", "responsestatus", "code", "sc"),
-    "duration_ms": (
-        "durationms", "duration", "timetaken", "elapsed", "elapsedms", "timeelapsed", "took",
-        "totaltime", "responsetime", "latency",
-    ),
-    "ttfb_ms": ("ttfb", "ttfbms", "timetofirstbyte", "firstbyte", "firstbytems"),
-    "bytes_out_total": (
-        "bytessent", "bytesout", "responsebytes", "totalbytes", "bytes", "size", "kb", "sent",
-        "kbsent", "kilobytes", "responsesize",
-    ),
-    "bytes_out_body": ("bodybytes", "bodybytessent", "bodysize", "body"),
-    "bytes_in": ("bytesin", "requestbytes", "requestlength", "requestsize", "received"),
-    "url": ("url", "uri", "requesturi", "requesturl", "what"),
-    "path": ("path", "requestpath", "uripath", "uristem"),
-    "query": ("query", "querystring", "args"),
-    "request_line": ("request", "requestline"),
-    "host": ("host", "httphost", "hostname", "domain", "vhost", "requesthost"),
-    "method": ("method", "requestmethod", "verb", "httpmethod"),
-    "http_version": ("protocol", "httpversion", "serverprotocol", "proto"),
-    "client_ip": ("clientip", "ip", "remoteaddr", "remoteip", "client", "cip", "addr"),
-    "user_agent": ("useragent", "agent", "ua", "httpuseragent"),
-    "referer": ("referer", "referrer", "httpreferer"),
-    "cache_status": ("cachestatus", "cache", "hitmiss", "cacheresult", "cachestate", "xcache"),
-    "pop": ("pop", "edgelocation", "datacenter", "edge", "colo", "location"),
-    "country": ("country", "countrycode", "clientcountry", "geo"),
-    "asn": ("asn", "clientasn"),
-    "content_type": ("contenttype", "mime", "mimetype"),
-    "request_id": ("requestid", "reqid", "id", "rayid", "traceid"),
-}  # fmt: skip
+_MAPPED = {"json_map": "JSON objects", "delimited_map": "delimited lines"}
 _TIMES = ("event_time",)
 _DURATIONS = ("duration_ms", "ttfb_ms")
 _BYTES = ("bytes_out_total", "bytes_out_body", "bytes_in")
@@ -69,16 +38,6 @@ _HARMLESS = ("status", "method", "http_version", "pop", "country", "content_type
 #: suffixes of a name that tell its unit
 _TOLD = (("ms", "ms"), ("msec", "ms"), ("us", "us"), ("usec", "us"), ("ns", "ns"), ("sec", "s"),
          ("seconds", "s"), ("minutes", "min"), ("min", "min"))  # fmt: skip
-#: what stands in names of files: regular expression, format of strptime, length or a second stamp
-_PERIODS = (
-    (r"(?P<start>\d{8}T\d{6}Z)_(?P<end>\d{8}T\d{6}Z)", "%Y%m%dT%H%M%SZ", None),
-    (r"(?P<start>\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2})", "%Y-%m-%dT%H-%M-%S", "5m"),
-    (r"(?P<start>\d{4}-\d{2}-\d{2}-\d{2})(?!\d)", "%Y-%m-%d-%H", "1h"),
-    (r"(?P<start>\d{4}/\d{2}/\d{2}/\d{2})(?!\d)", "%Y/%m/%d/%H", "1h"),
-    (r"(?<!\d)(?P<start>\d{10})(?!\d)", "%Y%m%d%H", "1h"),
-    (r"(?P<start>\d{4}-\d{2}-\d{2})(?!\d)", "%Y-%m-%d", "1d"),
-    (r"(?<!\d)(?P<start>\d{8})(?!\d)", "%Y%m%d", "1d"),
-)
 
 
 @dataclass
@@ -115,19 +74,33 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def draft(name: str, samples: Sequence[tuple[str, bytes]], hosts: Mapping[str, int]) -> Draft:
-    """Return a draft for samples: name and head (unpacked) of each; hosts: seen, with counts."""
-    found = [detect_head(head, file) for file, head in samples]
+def draft(
+    name: str,
+    samples: Sequence[tuple[str, bytes]],
+    hosts: Mapping[str, int],
+    columnar: Sequence[Detection] = (),
+) -> Draft:
+    """Return a draft for samples: name and head (unpacked) of each; hosts: seen, with counts.
+
+    columnar: what samples of Parquet were found to be; those have no head.
+    """
+    found = columnar or [detect_head(head, file) for file, head in samples]
     families = {d.family for d in found}
     agreed = next(iter(families)) if len(families) == 1 else None
     has_objects = all(objects(head) for _, head in samples)
     made = Draft(agreed or ("json_map" if has_objects and families == {None} else None))
+    table = agreed_guess([head for _, head in samples]) if families == {None} else None
+    if table is not None and made.format is None:
+        made.format = "delimited_map"
     made.lines += [
         f"name: {name}",
         f"description: {quoted(f'logs of {name}')}  {made.todo('say what this feed is')}",
         f"owner: team:unknown  {made.todo('say whose feed this is')}",
     ]
-    made.lines += _format_lines(made, found)
+    made.lines += _format_lines(made, found, samples[0][1])
+    if columnar:
+        made.lines.append("container: parquet")
+        made.decided.append("container parquet")
     made.lines.append(f'landing: {{prefix: {name}/, suffix: ""}}')
     made.decided.append(f"landing below {name}/")
     made.lines += _period_lines(made, [file for file, _ in samples])
@@ -136,24 +109,42 @@ def draft(name: str, samples: Sequence[tuple[str, bytes]], hosts: Mapping[str, i
         if any(line[:1] != b"{" for _, head in samples for line in first_lines(head)):
             made.lines.append("prefix: syslog")
             made.decided.append("a header of syslog before each object")
+    if made.format == "delimited_map" and table is not None:
+        made.lines += _table_lines(made, table)
     made.lines += _customer_lines(made, hosts)
     return made
 
 
-def _format_lines(made: Draft, found: Sequence[Detection]) -> list[str]:
+def _format_lines(made: Draft, found: Sequence[Detection], head: bytes) -> list[str]:
     if made.format is None:
         known = ", ".join(sorted(FAMILIES))
         return [f"format: auto  {made.todo(f'no format was told; candidates: {known}')}"]
-    if made.format == "json_map":
-        made.decided.append("format json_map: JSON objects of no known vendor")
-        return ["format: json_map"]
+    if made.format in _MAPPED:
+        made.decided.append(f"format {made.format}: {_MAPPED[made.format]} of no known vendor")
+        return [f"format: {made.format}"]
     reason = found[0].looks[made.format].reason
     made.decided.append(f"format {made.format}: {reason}")
-    return [f"format: {made.format}  # {reason}"]
+    lines = [f"format: {made.format}  # {reason}"]
+    if fields := family_of(made.format).fields_in(head):
+        todo = made.todo("fields: no line names the columns; is this their order?")
+        lines += [f"fields: [{', '.join(map(quoted, fields))}]", todo]
+    return lines
+
+
+def _table_lines(made: Draft, table: Guess) -> list[str]:
+    """Return dialect, columns and map of a delimited log."""
+    lines = [dialect_line(table)]
+    made.decided.append(table.shape)
+    if table.names is None:
+        names = named(table)
+        table = replace(table, names=names)
+        todo = made.todo("fields: no line names the columns; these were guessed by their values")
+        lines += [f"fields: [{', '.join(map(quoted, names))}]", todo]
+    return lines + _map_lines(made, table.records())
 
 
 def _period_lines(made: Draft, names: Sequence[str]) -> list[str]:
-    for pattern, form, length in _PERIODS:
+    for pattern, form, length in PERIODS:
         if all(re.search(pattern, name) for name in names):
             made.decided.append(f"period by the name: {form}")
             lines = ["period:", f"  pattern: '{pattern}'", f"  start_format: '{form}'"]
@@ -185,9 +176,16 @@ def _map_lines(made: Draft, records: Sequence[Mapping[str, object]]) -> list[str
     for record in records:
         for path, value in _flat(record):
             values.setdefault(path, []).append(value)
-    lines, used = ["map:"], set()
-    for column, names in _NAMES.items():
+    lines = ["map:"]
+    used: set[tuple[str, ...]] = set()
+    apart = split_time(records)
+    if apart is not None:
+        used |= {(name,) for name in apart}
+        lines += _apart_lines(made, apart)
+    for column, names in NAMES.items():
         fitting = [p for n in names for p in values if n in _words(p) and p not in used]
+        if column == "event_time" and apart is not None:
+            continue
         if not fitting:
             if column in ("event_time", "status"):
                 some = ", ".join(shown(path_of(p)) for p in [*values][:10])
@@ -205,6 +203,16 @@ def _map_lines(made: Draft, records: Sequence[Mapping[str, object]]) -> list[str
         known = ", ".join(shown(p) for p in rest[:20])
         lines.append(f"  {made.todo(f'not mapped: {known}; put them under extra: or ignore:')}")
     return lines
+
+
+def _apart_lines(made: Draft, parts: tuple[str, str]) -> list[str]:
+    """Return the rule of an instant whose date and time of day stand apart."""
+    joined = ", ".join(quoted(path_of((part,))) for part in parts)
+    made.decided.append("event_time from a date and a time of day, unit: iso")
+    stamp = made.todo("event_time: is it the start or the end of the request? stamp: start or end")
+    zone = made.todo("event_time: the log names no time zone; UTC was assumed")
+    rule = f"{{join: [{joined}], unit: iso, zone: UTC, stamp: start}}"
+    return [f"  event_time: {rule}", f"  {stamp}", f"  {zone}"]
 
 
 def _rule_lines(

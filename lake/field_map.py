@@ -146,6 +146,8 @@ class Rule(BaseModel):
 class TimeRule(Rule):
     """An instant: text (iso, or a format of strptime) or a number since 1970 in a unit."""
 
+    #: parts of the text in their order, a space between them: a date and a time of day
+    join: Paths = ()
     unit: TimeUnit | None = None
     format: Annotated[str, AfterValidator(_time_format)] | None = None
     #: of text that names no zone itself
@@ -160,6 +162,8 @@ class TimeRule(Rule):
                 "expected unit (iso, s, ms, us, ns or auto) or format, found "
                 f"{'neither' if self.unit is None else 'both'}; say how the instant is written"
             )
+        if self.from_ and self.join:
+            raise ValueError("expected from or join, found both; say where the instant stands")
         return self
 
 

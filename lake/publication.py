@@ -64,5 +64,8 @@ class Published(BaseModel):
     #: who issues the invoice and in which currency, where the file does not say it
     issuer: str | None = None
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    #: amounts, prices and quantities with more decimals are rounded to these, half to even; else
+    #: they are rejected, and so are floating point numbers that are no short decimal
+    round_decimals: Annotated[int, Field(ge=0, le=12)] | None = None
     #: our name of a field -> its name in the file's header; for invoices, rosters, capacities
     columns: Mapping[str, str] = Field(default_factory=dict)

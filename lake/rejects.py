@@ -6,7 +6,7 @@ import hashlib
 import string
 from dataclasses import dataclass
 
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.unpacked import LongLine
 
 _EXCERPT_CHARS = 120

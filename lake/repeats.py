@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 _COLUMN = "row_key"
+#: columns that say which row it is, where they are given
+_NAMES = ("request_id", "line_no")
 _KEY_BYTES = 16
 
 
@@ -27,13 +29,15 @@ class Repeats:
     def numbered(self, rows: pa.Table) -> pa.Table:
         """Return rows whose keys differ: that of the n-th equal row is hashed with n, from 2 on.
 
-        Rows with a request id keep theirs: equal ones are one request, logged again.
+        Rows with a name of their own keep theirs: equal ones are one request, logged again, or one
+        line of an invoice.
         """
         keys = rows.column(_COLUMN).combine_chunks()
         nameless = np.arange(len(keys))
-        if "request_id" in rows.column_names:
-            is_null = rows.column("request_id").is_null().to_numpy()
-            nameless = np.flatnonzero(is_null)
+        for name in _NAMES:
+            if name in rows.column_names:
+                is_null = rows.column(name).is_null().to_numpy()
+                nameless = np.intersect1d(nameless, np.flatnonzero(is_null))
         if not len(nameless):
             return rows
         before = self._occurrences(_hashes_of(keys)[nameless])

@@ -7,7 +7,7 @@ format is parsed lives in lake/formats; where files are listed in lake/landing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lake.dialect import Dialect
+from lake.document import Document
 from lake.field_map import FieldMap
 from lake.limits import Limits
 from lake.publication import Duration, Published
-from lake.source_file import Fault, SourceError, faults_of, nearest, read_document
+from lake.source_file import Fault, SourceError, faults_of, read_document
 
 if TYPE_CHECKING:
-    from lake.formats.base import Family
+    pass
 
 _EXAMPLES = "See lake/sources/ for complete examples."
 
@@ -171,8 +173,12 @@ class Source(_Strict):
     map: FieldMap = FieldMap()
     #: what stands before the object of a line: nothing, or the header of syslog
     prefix: Literal["none", "syslog"] | None = None
+    #: how the lines of a delimited log are written
+    dialect: Dialect = Dialect()
     #: format string of one's own server: log_format of nginx, LogFormat of Apache, varnishncsa -F
     log_format: str = ""
+    #: where the records stand, of a feed whose objects are whole JSON documents
+    document: Document | None = None
     #: how a vendor publishes counters, invoices, rosters or capacities; unused by logs
     published: Published = Published()
     #: host -> customer, exact
@@ -227,58 +233,16 @@ def load_source(path: Path) -> Source:
         found = "nothing" if document.value is None else type(document.value).__name__
         said = f"expected `name: ...` and the other fields, found {found}. {_EXAMPLES}"
         raise document.errors([Fault((), said)])
+    from lake.source_faults import faults_with_its_format  # it knows the formats, they sources
+
     try:
         source = Source.model_validate(document.value)
     except ValidationError as err:
         raise document.errors(faults_of(err, Source)) from err
-    faults = list(_faults_with_its_format(source))
+    faults = list(faults_with_its_format(source))
     if faults:
         raise document.errors(faults)
     return source
-
-
-def _faults_with_its_format(source: Source) -> Iterator[Fault]:
-    """Give what a source says that its format does not take, or needs and is not given."""
-    from lake.formats import AUTO, FAMILIES  # the formats know sources
-
-    known = [*sorted(FAMILIES), AUTO]
-    family = FAMILIES.get(source.format)
-    if source.format not in known:
-        near = nearest(source.format, known)
-        hint = f"Did you mean `{near}`?" if near else "`weir inspect FILE` tells the format."
-        yield Fault(
-            ("format",),
-            f"expected one of {', '.join(known)}, found {source.format!r}. {hint}",
-        )
-        return
-    maps = family is not None and family.takes_map
-    for name in ("map", "prefix"):
-        if name in source.model_fields_set and not maps:
-            able = ", ".join(n for n, f in sorted(FAMILIES.items()) if f.takes_map)
-            yield Fault(
-                (name,),
-                f"expected it with a format that takes a map ({able}), found format "
-                f"{source.format}. Remove it or change the format.",
-            )
-    if family is not None:
-        yield from _faults_of_shape(source, family)
-        for column in family.missing_in_map(source):
-            yield Fault(
-                ("map",),
-                f"expected {column}, found no rule for it. Name the field of the log: "
-                f"`{column}: {{from: ...}}`.",
-            )
-
-
-def _faults_of_shape(source: Source, family: Family) -> Iterator[Fault]:
-    for name, check in (
-        ("log_format", lambda: family.check(source)),
-        ("container", lambda: family.in_container(source.container)),
-    ):
-        try:
-            check()
-        except ValueError as err:
-            yield Fault((name,), f"{err}. Correct it; see docs/sources/.")
 
 
 def load_sources(folder: Path) -> dict[str, Source]:

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from lake.inflate import Lines
 from lake.jsonpaths import leaves, parents_of, undeclared
+from lake.lines import Lines
 from lake.rejects import shape_of
 
 MAX_NAMES = 50

@@ -23,6 +23,8 @@ from simulator.cloudfront import HEADER, CloudFrontWriter
 from simulator.cloudfront_realtime import CloudFrontRealtimeWriter
 from simulator.cloudfront_v2 import CloudFrontV2Writer
 from simulator.combined import ApacheWriter, NginxWriter
+from simulator.delimited import HEADER as DELIMITED_HEADER
+from simulator.delimited import DelimitedWriter
 from simulator.fastly import FastlyWriter
 from simulator.files import cloudflare_key, cloudfront_key, own_key, pack, unique_name
 from simulator.gcp import GcpWriter
@@ -167,6 +169,10 @@ _ENTRIES = (
         "azure", "azure_front_door", "azure", AzureWriter,
         lambda _, at: f"{_AZURE}/P{at.number}/{at.start:y=%Y/m=%m/d=%d/h=%H}/m=00/PT1H.json.gz",
         marks_children=True,
+    ),
+    CdnFamily(
+        "delimited", "delimited_map", "delimited", DelimitedWriter, _own("nimbus"),
+        header=DELIMITED_HEADER, marks_children=True,
     ),
     CdnFamily("nginx", "nginx", "nginx", NginxWriter, _own("nginx")),
     CdnFamily("apache", "apache", "apache", ApacheWriter, _own("apache"), cut=Cut.BEGAN),

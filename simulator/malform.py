@@ -16,6 +16,7 @@ from datetime import date, timedelta
 from simulator import akamai
 from simulator.cloudfront import FIELDS as STANDARD
 from simulator.cloudfront_realtime import FIELDS as REALTIME
+from simulator.delimited import COLUMNS as DELIMITED
 
 KINDS = (
     "truncated_line",
@@ -70,6 +71,7 @@ class _Columns:
     earlier: Callable[[bytes], bytes]
     id_tail: bytes = b""
     id_digits: int = 8
+    delimiter: bytes = b"\t"
 
 
 _RFC_3339 = rb':)("[^"]*")'
@@ -151,6 +153,15 @@ _COLUMNS = {
         akamai.FIELDS.index("UA"),
         _earlier_by(_SHIFT_S),
     ),
+    "delimited": _Columns(
+        DELIMITED.index("id"),
+        DELIMITED.index("ended"),
+        DELIMITED.index("code"),
+        DELIMITED.index("agent"),
+        _earlier_year,
+        id_digits=16,
+        delimiter=b";",
+    ),
 }
 #: access logs: what a line says is its identity, so that a broken line is another one
 _ACCESS = ("nginx", "apache", "varnishncsa", "squid", "ats_squid")
@@ -178,9 +189,9 @@ def with_fresh_id(feed: str, line: bytes, salt: str) -> bytes:
     digest = hashlib.sha256(salt.encode()).hexdigest().encode()
     if feed in _COLUMNS:
         where = _COLUMNS[feed]
-        columns = line.split(b"\t")
+        columns = line.split(where.delimiter)
         columns[where.row_id] = digest[: where.id_digits] + where.id_tail
-        return b"\t".join(columns)
+        return where.delimiter.join(columns)
     return _JSON[feed].row_id.sub(lambda at: at[1] + digest[: len(at[2])], line, count=1)
 
 
@@ -193,11 +204,11 @@ def break_type(feed: str, line: bytes) -> bytes:
 
 def _malform_columns(where: _Columns, kind: str, line: bytes) -> bytes:
     """Break a line of columns."""
-    columns = line.split(b"\t")
+    columns = line.split(where.delimiter)
     if kind == "truncated_line":
-        return b"\t".join(columns[:11])[:-3]
+        return where.delimiter.join(columns[:11])[:-3]
     if kind == "ragged":
-        return line + b"\t-\t-"
+        return where.delimiter.join((line, b"-", b"-"))
     if kind == "bad_utf8":
         columns[where.agent] += b"\xff"
     elif kind == "wrong_type":
@@ -208,7 +219,7 @@ def _malform_columns(where: _Columns, kind: str, line: bytes) -> bytes:
         columns[where.time] = where.earlier(columns[where.time])
     else:
         raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
-    return b"\t".join(columns)
+    return where.delimiter.join(columns)
 
 
 def _malform_json(where: _Json, kind: str, line: bytes) -> bytes:

@@ -22,6 +22,7 @@ from lake.formats.cloudfront_realtime import CloudFrontRealtime
 from lake.formats.cloudfront_usage import CloudFrontUsage
 from lake.formats.cloudfront_v2 import CloudFrontV2
 from lake.formats.cmcd_events import CmcdEvents
+from lake.formats.delimited import DelimitedMap
 from lake.formats.entities import Creators, Items
 from lake.formats.fastly import Fastly
 from lake.formats.fastly_usage import FastlyUsage
@@ -65,6 +66,7 @@ FAMILIES: dict[str, Family] = {
         CloudflareLogpush(),
         Fastly(),
         JsonMap(),
+        DelimitedMap(),
         AkamaiDataStream2(),
         AkamaiStructured(),
         GoogleCdn(),

@@ -34,7 +34,7 @@ from lake.formats.template import (
     TemplateLayout,
     template_of,
 )
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.records import CDN_REQUESTS
 from lake.source import Source
 

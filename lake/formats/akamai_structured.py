@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lake.formats import tsv
 from lake.formats.akamai import FIELDS, LEFT_OUT, NUMBERS, REQUIRED, AkamaiDataStream2
 from lake.formats.base import Judgement, Layout, Look, Row
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.refused import RefusedError
 from lake.source import Source
 

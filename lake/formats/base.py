@@ -10,10 +10,11 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_literal
 from lake.records import Record
 from lake.source import Source
+from lake.source_file import Fault
 
 
 class Skip(Enum):
@@ -133,8 +134,18 @@ class Family(ABC):
     containers: tuple[str, ...] = ("lines",)
     #: a source of this format may give a field map
     takes_map: bool = False
+    #: what stands before a record may be declared: `prefix`
+    takes_prefix: bool = False
+    #: its records may stand in one JSON document: `document`
+    takes_document: bool = False
+    #: how its lines are delimited may be declared: `dialect`
+    takes_dialect: bool = False
     #: regular expression of the names that the vendor gives its files; a hint for detection
     file_names: str | None = None
+
+    def faults_of(self, source: Source) -> Iterable[Fault]:  # noqa: ARG002
+        """Give what a source says that does not go together in this format."""
+        return ()
 
     def missing_in_map(self, source: Source) -> Sequence[str]:  # noqa: ARG002
         """Return the columns that the format cannot do without and no rule gives."""
@@ -146,6 +157,10 @@ class Family(ABC):
         A pure function; cheap, as every family is asked. See lake/formats/detection.py.
         """
         return None
+
+    def fields_in(self, head: bytes) -> Sequence[str]:  # noqa: ARG002
+        """Return the `fields` that a log without a header seems to have, for a draft; else none."""
+        return ()
 
     @property
     def parser_version(self) -> str:
@@ -188,7 +203,7 @@ class Family(ABC):
     def line_numbers_sql(self) -> str | None:
         """Return a query of the physical lines the reader left out, or None if it left none."""
 
-    def masked(self, lines: Lines) -> npt.NDArray[np.int64]:  # noqa: ARG002
+    def masked(self, lines: Lines, layout: Layout) -> npt.NDArray[np.int64]:  # noqa: ARG002
         """Return the lines that the reader must not see: they would take others along."""
         return np.empty(0, dtype=np.int64)
 

@@ -14,7 +14,7 @@ from lake import canonical as sql
 from lake.formats import ndjson
 from lake.formats.base import Family, Judgement, Layout, Look
 from lake.formats.heads import keys_look
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.records import CDN_REQUESTS
 from lake.source import Source
 from lake.unknown import unknown_keys
@@ -103,11 +103,17 @@ def _number(column: str, kind: str = "bigint") -> str:
     return f'try_cast("{column}" as {kind})'
 
 
+def _of_origin(column: str) -> str:
+    """Return the SQL of a time at the origin: the 0 of a request that no origin saw is none."""
+    is_asked = f"coalesce({_number('OriginResponseStatus')}, 1) <> 0"
+    return f"case when {is_asked} then {_number(column, 'double')} end"
+
+
 class CloudflareLogpush(Family):
     """Logpush http_requests."""
 
     name = "cloudflare_logpush"
-    version = 3
+    version = 4
     record = CDN_REQUESTS
     cdn = "cloudflare"
     file_names = r"\d{8}T\d{6}Z_\d{8}T\d{6}Z_[0-9a-z]+\.log(\.gz)?$"
@@ -186,7 +192,9 @@ class CloudflareLogpush(Family):
             "bytes_out_body": _number("EdgeResponseBodyBytes"),
             "bytes_in": _number("ClientRequestBytes"),
             "ttfb_ms": _number("EdgeTimeToFirstByteMs", "double"),
-            "duration_ms": f"case when end_at >= event_time then cast({timed} as double) end",
+            # of two whole seconds the difference says nothing about milliseconds
+            "duration_ms": "case when end_at >= event_time and (epoch_us(end_at) % 1000000 <> 0 "
+            f"or epoch_us(event_time) % 1000000 <> 0) then cast({timed} as double) end",
             "cache_status": "cache_d",
             "cache_status_raw": 'null_if_empty("CacheCacheStatus")',
             "is_edge_hit": "cache_d in ('HIT', 'STALE', 'REVALIDATED')",
@@ -200,8 +208,8 @@ class CloudflareLogpush(Family):
             "content_type": 'null_if_empty("EdgeResponseContentType")',
             "origin_ip": 'null_if_empty("OriginIP")',
             "origin_status": f"nullif({_number('OriginResponseStatus', 'integer')}, 0)",
-            "origin_ttfb_ms": _number("OriginResponseHeaderReceiveDurationMs", "double"),
-            "origin_duration_ms": _number("OriginResponseDurationMs", "double"),
+            "origin_ttfb_ms": _of_origin("OriginResponseHeaderReceiveDurationMs"),
+            "origin_duration_ms": _of_origin("OriginResponseDurationMs"),
             "is_viewer": "parent_d is null and not "
             'coalesce(try_cast("WorkerSubrequest" as boolean), false)',
             "object_type": "object_type_of(path_d)",

@@ -8,16 +8,17 @@ cloudfront_fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from lake.formats import cloudfront_fields as fields
-from lake.formats import tsv
+from lake.formats import tsv, w3c
 from lake.formats.base import Family, Judgement, Layout, Look, Row
 from lake.formats.heads import first_lines
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.records import CDN_REQUESTS
 from lake.refused import RefusedError
 from lake.source import Source
@@ -25,7 +26,22 @@ from lake.source import Source
 _BY_SECOND = ("date", "time", "sc-status")
 _BY_MS = ("timestamp(ms)", "sc-status")
 _MAX_COLUMNS = 200
-_HEADER_BYTES = 4096
+
+
+#: the columns of the standard log; a shorter one of before has the first of them
+_ORDER = """
+date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status cs(Referer)
+cs(User-Agent) cs-uri-query cs(Cookie) x-edge-result-type x-edge-request-id x-host-header
+cs-protocol cs-bytes time-taken x-forwarded-for ssl-protocol ssl-cipher
+x-edge-response-result-type cs-protocol-version fle-status fle-encrypted-fields c-port
+time-to-first-byte x-edge-detailed-result-type sc-content-type sc-content-len
+sc-range-start sc-range-end
+""".split()  # noqa: SIM905
+_WIDTHS = (12, 15, 18, 19, 23, 24, 26, 33)
+_RECORD = re.compile(
+    rb"\d{4}-\d\d-\d\d\t\d\d:\d\d:\d\d\t[A-Z]{3}\d{1,3}(?:-[A-Z]\d+)?\t\d+\t[0-9a-fA-F.:]+\t"
+    rb"[A-Z]+\t\S+\t\S+\t\d{3}\t"
+)
 
 
 class CloudFrontV1(Family):
@@ -42,9 +58,22 @@ class CloudFrontV1(Family):
         for line in first_lines(head):
             if line.startswith(b"#Fields:"):
                 names = {f.decode("utf-8", "replace") for f in line.split()[1:]}
-                is_ours = len(names & {*fields.TYPES, *fields.TEXT}) > 2
+                # other servers write W3C logs too, and time-taken in milliseconds
+                is_ours = len(names & {*fields.TYPES, *fields.TEXT}) > 2 and any(
+                    name.startswith("x-edge-") for name in names
+                )
                 return Look(1.0, "a #Fields line of CloudFront") if is_ours else None
+        if self.fields_in(head):
+            return Look(0.9, "columns as CloudFront's standard log has them, without a header")
         return None
+
+    def fields_in(self, head: bytes) -> Sequence[str]:
+        """Return the standard order where all records have its shape and one of its widths."""
+        lines = [line.removesuffix(b"\t") for line in first_lines(head)]
+        widths = {line.count(b"\t") + 1 for line in lines}
+        width = min(widths, default=0)
+        is_standard = len(widths) == 1 and width in _WIDTHS and all(map(_RECORD.match, lines))
+        return _ORDER[:width] if is_standard else ()
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
         """Read `#Fields`; without a header take the source's declared order."""
@@ -81,11 +110,7 @@ class CloudFrontV1(Family):
 
     def cuts(self, lines: Lines) -> Sequence[int]:
         """Cut where a `#Fields` line begins after data: the columns may change there."""
-        return [
-            lines.span(number)[0]
-            for number in lines.starting_with(ord("#")).tolist()
-            if lines.raw(number).startswith(b"#Fields:") and not _only_header(lines, number)
-        ]
+        return w3c.cuts(lines)
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the typed read."""
@@ -117,10 +142,3 @@ class CloudFrontV1(Family):
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
         """Return the canonical columns."""
         return fields.canonical_sql(fields.Columns(layout), source)
-
-
-def _only_header(lines: Lines, number: int) -> bool:
-    """Tell whether everything before a line is header lines."""
-    return lines.span(number)[0] <= _HEADER_BYTES and all(
-        not line or line.startswith(b"#") for line in map(lines.raw, range(1, number))
-    )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lake.formats import cloudfront_fields as fields
 from lake.formats import tsv
 from lake.formats.base import Family, Judgement, Layout
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.records import CDN_REQUESTS
 from lake.refused import RefusedError
 from lake.source import Source

@@ -19,7 +19,7 @@ from lake.feeds import PLAYER_EVENTS
 from lake.formats import tsv
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
 from lake.formats.events import SESSION, instant
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.source import Source
 
 #: a dictionary's or an object's session, as an identifier: what looks otherwise is none

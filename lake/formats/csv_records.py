@@ -8,23 +8,20 @@ by the names of the header, in any order; a second header of equal names in mid-
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from lake.formats import tsv
+from lake.formats import quoting, tsv
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
 from lake.formats.record_family import RecordFamily
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_identifier, quote_literal
 from lake.refused import RefusedError
 from lake.source import Source
 
 _MAX_COLUMNS = 500
-_QUOTE = 0x22
-csv.field_size_limit(64 * 1024 * 1024)  # as long as a line may be; the module's own is 128 kB
 
 
 class CsvRecords(Family):
@@ -45,7 +42,7 @@ class CsvRecords(Family):
         if previous is not None:
             return Layout(**{**vars(previous), "header_lines": 0})
         line, _, _ = head.partition(b"\n")
-        names = _split(line.rstrip(b"\r").decode("utf-8", "replace")) or []
+        names = quoting.split(line.rstrip(b"\r").decode("utf-8", "replace"), ",") or []
         fields = [self._family.field_of(n.strip()) for n in names]
         known = [f for f in fields if f is not None]
         missing = sorted(set(self._family.required) - set(known))
@@ -93,24 +90,16 @@ class CsvRecords(Family):
         """Return the lines that the reader rejected, by physical number."""
         return tsv.REJECTED_LINES
 
-    def masked(self, lines: Lines) -> npt.NDArray[np.int64]:
-        """Return lines of which a quote is left open: the reader would go on into the next."""
-        if lines.count(_QUOTE) == 0:
-            return np.empty(0, dtype=np.int64)
-        numbers: npt.NDArray[np.int64] = np.flatnonzero(lines.count_each(_QUOTE) % 2) + 1
-        return numbers
+    def masked(self, lines: Lines, layout: Layout) -> npt.NDArray[np.int64]:  # noqa: ARG002
+        """Return lines that would take others along."""
+        return quoting.unreadable(lines, is_quoted=True)
 
     def overruled(
         self, lines: Lines, layout: Layout, numbers: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:
-        """Return accepted lines that may have too many columns: without a quote, by commas."""
-        commas = lines.count_each(0x2C)[numbers - 1]
-        odd: npt.NDArray[np.int64] = numbers[commas > len(layout.header) - 1]
-        if not len(odd) or lines.count(_QUOTE) == 0:
-            return odd
-        return np.array(
-            [n for n in odd.tolist() if _width(lines.raw(n)) != len(layout.header)], dtype=np.int64
-        )
+        """Return accepted lines that may have too many columns."""
+        width = len(layout.header)
+        return quoting.doubtful(lines, numbers, ",", width, is_quoted=True)
 
     def judge(self, line: bytes, layout: Layout) -> Judgement:
         """Judge one line as a record of its own."""
@@ -124,7 +113,7 @@ class CsvRecords(Family):
         if stripped.count(b'"') % 2:
             return Reject("bad_quotes")
         try:
-            fields = _split(stripped.decode("utf-8"))
+            fields = quoting.split(stripped.decode("utf-8"), ",")
         except UnicodeDecodeError:
             return Reject("bad_utf8")
         if fields is None:
@@ -147,18 +136,3 @@ class CsvRecords(Family):
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
         """Return what the family makes of it."""
         return self._family.canonical_sql(layout, source)
-
-
-def _split(text: str) -> list[str] | None:
-    """Return the fields of a line; None where its quotes are not RFC 4180's."""
-    if '"' not in text:
-        return text.split(",")
-    try:
-        rows = list(csv.reader([text], strict=True))
-    except csv.Error:
-        return None
-    return rows[0] if len(rows) == 1 else None
-
-
-def _width(line: bytes) -> int:
-    return len(_split(line.rstrip(b"\r").decode("utf-8", "replace")) or ())

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from lake.formats import AUTO, FAMILIES, family_of
+from lake.formats import AUTO, FAMILIES, dialects, family_of, invoices
 from lake.formats.base import Family, Look
+from lake.formats.heads import objects
 from lake.parquet_rows import column_names
 from lake.refused import RefusedError
 from lake.source import Source
@@ -27,6 +28,7 @@ _MARGIN = 0.05
 #: family -> columns of Parquet that are nobody else's
 _TELLING_COLUMNS = {
     "cloudfront_v2": ("x_edge_location", "sc_status"),
+    "focus_invoice": invoices.TELLING,
     "rec_events": ("event_id", "event_type", "event_ts_ms"),
 }
 
@@ -37,6 +39,8 @@ class Detection:
 
     family: str | None
     looks: Mapping[str, Look]
+    #: what it is made of, in words, where it is of no family
+    shape: str | None = None
 
     @property
     def detail(self) -> str:
@@ -44,9 +48,10 @@ class Detection:
         if self.family is not None:
             return f"{self.family}: {self.looks[self.family].reason}"
         found = "; ".join(f"{name}: {look.reason}" for name, look in self.looks.items())
+        nobodys = f"none of them ({self.shape})" if self.shape else "none of them"
         return (
             f"expected one of {', '.join(sorted(FAMILIES))}, found "
-            f"{f'more than one may be ({found})' if found else 'none of them'} in its first "
+            f"{f'more than one may be ({found})' if found else nobodys} in its first "
             "lines and its name. Say which with --source or --format, declare format: in the "
             "source file, or describe the log by a map: `weir source new FILE`."
         )
@@ -68,7 +73,17 @@ def detect_head(head: bytes, name: str) -> Detection:
     is_clear = bool(scores) and scores[0] >= _LEAST
     if len(scores) > 1 and scores[0] - scores[1] < _MARGIN:
         is_clear = False
-    return Detection(next(iter(ordered)) if is_clear else None, ordered)
+    if is_clear:
+        return Detection(next(iter(ordered)), ordered)
+    return Detection(None, ordered, _shape_of(head))
+
+
+def _shape_of(head: bytes) -> str | None:
+    """Return what a head of no family is made of, as far as a map could describe it."""
+    if objects(head):
+        return "JSON objects"
+    table = dialects.guess(head)
+    return table.shape if table is not None else None
 
 
 def detect(stream: BinaryIO, name: str) -> Detection:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from lake.formats import ndjson
 from lake.formats.base import Family, Judgement, Layout, Reject, Row
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_literal
 from lake.source import Source
 from lake.unknown import unknown_keys

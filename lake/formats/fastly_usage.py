@@ -1,7 +1,8 @@
 """Fastly's historical stats, one bucket a line: requests and bytes of a service by hour or finer.
 
 Follows fastly.com/documentation/reference/api/metrics-stats/historical-stats. The API answers one
-document with a `data` array; its buckets become lines, with how long they are, by::
+document with a `data` array, read with `document: {records: data, keep: {by: meta.by, region:
+meta.region}}` in the source, or its buckets become lines, with how long they are, by::
 
     jq -c '.meta as $m | .data[] + {by: $m.by, region: $m.region}'
 

@@ -17,7 +17,7 @@ from lake import canonical as sql
 from lake.formats import ndjson
 from lake.formats.base import Family, Judgement, Layout, Look
 from lake.formats.heads import keys_look
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.records import CDN_REQUESTS
 from lake.source import Source
 from lake.unknown import unknown_keys

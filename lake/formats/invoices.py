@@ -1,4 +1,4 @@
-"""Vendors' invoices as CSV or JSON lines: FOCUS 1.2, and any other header by a map.
+"""Vendors' invoices as CSV, JSON lines or Parquet: FOCUS 1.2, and any other header by a map.
 
 FOCUS 1.2 (focus.finops.org) names are what `focus_invoice` reads. `invoice` reads a vendor's own
 header: `published.columns` of the source file says which of its columns is which of the names
@@ -18,12 +18,15 @@ from dataclasses import replace
 
 from lake import canonical as sql
 from lake.counters import VENDOR_INVOICES
-from lake.formats.base import Layout
+from lake.formats.base import Layout, Look
+from lake.formats.heads import first_lines
 from lake.formats.tabular import Field, Tabular
 from lake.formats.vendor_usage import text_or_null
 from lake.reads import quote_literal
 from lake.source import Source
 
+#: columns of FOCUS that nothing else has together
+TELLING = ("BilledCost", "BillingCurrency", "ChargeCategory")
 CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 _PRICE_DIGITS = 12
 _OWN = (
@@ -83,8 +86,11 @@ class Invoice(Tabular):
     """Lines of an invoice whose columns the source file names."""
 
     name = "invoice"
-    version = 1
+    version = 2
     record = VENDOR_INVOICES
+    containers = ("lines", "parquet")
+    #: a charge may stand on an invoice twice; lake.repeats numbers what has no number of its own
+    counts_repeats = True
     fields: tuple[Field, ...] = _OWN
     notes_unknown_keys = False
 
@@ -114,19 +120,15 @@ class Invoice(Tabular):
         return None
 
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
-        """Return the start of the period, and how often the same line stood above."""
-        content = ", ".join(f'"{c}"' for c in layout.columns)
-        return {
-            "event_time": "period_start",
-            "occurrence": f"row_number() over (partition by {content} order by rn)",
-        }
+        """Return the start of the period."""
+        return {"event_time": "period_start"}
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:
         """Return the canonical columns."""
         said = source.published
         zone = quote_literal(said.time_zone)
         month_on = f"timezone({zone}, timezone({zone}, period_start) + interval 1 month)"
-        occurred = "case when line_no is null then occurrence end"
+        occurred = "case when line_no is null then 1 end"  # the first; keys of others differ
         content = [f"case when line_no is null then {_quoted(c)} end" for c in layout.columns]
         issuer = f"coalesce(issuer, {text_or_null(said.issuer)})"
         return {
@@ -150,7 +152,15 @@ class FocusInvoice(Invoice):
     """Rows of a FOCUS 1.2 export."""
 
     name = "focus_invoice"
-    version = 1
+    version = 2
+
+    def looks_like(self, head: bytes) -> Look | None:
+        """Return a look for the columns that every export has."""
+        first = next(iter(first_lines(head)), b"").lower()
+        if all(name.lower().encode() in first for name in TELLING):
+            return Look(0.9, f"columns {', '.join(TELLING)}")
+        return None
+
     fields = tuple(
         replace(f, names=_FOCUS[f.name], is_required=f.is_required or f.name == "category")
         for f in _OWN

@@ -22,7 +22,7 @@ from lake.field_map import FieldMap, keys_of, path_of
 from lake.formats import ndjson, tsv
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
 from lake.formats.mapped import Plan, plan_of
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_identifier, quote_literal
 from lake.records import CDN_REQUESTS
 from lake.refused import RefusedError
@@ -65,6 +65,7 @@ class JsonMap(Family):
     record = CDN_REQUESTS
     counts_repeats = True
     takes_map = True
+    takes_prefix = True
     preset = FieldMap()
     default_prefix = "none"
 
@@ -94,7 +95,7 @@ class JsonMap(Family):
         return MapLayout(
             {"line": "VARCHAR"},
             ("line",),
-            plan=plan_of(fields, source, _leaf, "line", doc),
+            plan=plan_of(fields, source, _leaf, ("line",), doc),
             allows_syslog=allows_syslog,
             known=frozenset(fields.read_paths()) | frozenset(fields.ignore),
         )

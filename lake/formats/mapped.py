@@ -6,11 +6,19 @@ words (lake/formats/mapped_values.py), nor how a field is got out of a line, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lake import canonical as sql
-from lake.field_map import BytesRule, DurationRule, FieldMap, FlagRule, IntegerRule, TextRule
+from lake.field_map import (
+    BytesRule,
+    DurationRule,
+    FieldMap,
+    FlagRule,
+    IntegerRule,
+    TextRule,
+    TimeRule,
+)
 from lake.formats.mapped_values import (
     Leaf,
     cache_word,
@@ -42,11 +50,16 @@ class Plan:
         return name
 
 
-def plan_of(fields: FieldMap, source: Source, leaf: Leaf, identity: str, doc: Mapping[str, str]
-            ) -> Plan:  # fmt: skip
+def plan_of(
+    fields: FieldMap,
+    source: Source,
+    leaf: Leaf,
+    identity: Sequence[str],
+    doc: Mapping[str, str],
+) -> Plan:
     """Return the SQL of a map.
 
-    leaf: SQL of a field's text by path. identity: SQL of what makes a row itself. doc: derived
+    leaf: SQL of a field's text by path. identity: SQL of all that makes a row itself. doc: derived
     columns that `leaf` reads.
     """
     plan = Plan(dict(doc))
@@ -62,16 +75,21 @@ def plan_of(fields: FieldMap, source: Source, leaf: Leaf, identity: str, doc: Ma
         else sql.lookup("w_host", source.customers)
     )
     plan.canonical["query_raw"] = sql.allowed_query("w_query", source.privacy.query_allow)
-    plan.canonical["row_key"] = sql.row_key([identity])
+    plan.canonical["row_key"] = sql.row_key(identity)
     plan.canonical["extra"] = sql.extra_map(
         {"host-port": "odd_port(w_host_given)"}
         | {name: f"null_if_empty({leaf(path)})" for name, path in fields.extra.items()}
     )
-    needed = [fields.event_time.from_] if fields.event_time else []
+    needed = _groups_of(fields.event_time) if fields.event_time else []
     if fields.status and fields.status.const is None:
         needed.append(fields.status.from_)
     plan.needed = tuple(needed)
     return plan
+
+
+def _groups_of(rule: TimeRule) -> list[tuple[str, ...]]:
+    """Return of which fields one each must have a value."""
+    return [(path,) for path in rule.join] if rule.join else [rule.from_]
 
 
 def _add_times(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:

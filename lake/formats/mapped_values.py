@@ -59,6 +59,9 @@ def text_sql(rule: Rule, leaf: Leaf) -> str:
     if isinstance(rule, TextRule) and rule.join:
         joined = ", ".join(f"null_if_empty({leaf(p)})" for p in rule.join)
         text = f"nullif(concat_ws(',', {joined}), '')"
+    if isinstance(rule, TimeRule) and rule.join:  # a date without its time is no instant
+        text = " || ' ' || ".join(f"null_if_empty({leaf(p)})" for p in rule.join)
+        text = f"({text})"
     if rule.pattern is not None:
         group = 1 if _has_group(rule.pattern) else 0
         text = f"nullif(regexp_extract({text}, {quote_literal(rule.pattern)}, {group}), '')"

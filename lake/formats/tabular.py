@@ -1,7 +1,7 @@
 """Small tables as text: CSV with a header, or one JSON object a line, judged line by line.
 
-Belongs here: the two containers, and reading numbers, amounts and instants exactly. Does not: what
-any vendor's columns mean (the families).
+Belongs here: the two containers and their columns. Does not: amounts and instants (tabular_values),
+what any vendor's columns mean (the families).
 
 Every line goes to the judge. Files of counters and invoices have thousands of lines, not millions,
 and what a typed reader forgives in a log (7.6 as 8, "1,234" as text, 1E+12 with lost digits) would
@@ -14,15 +14,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
-from lake.inflate import Lines
+from lake.formats.tabular_values import UnreadableError, decimal_of, instant_of
+from lake.lines import Lines
 from lake.refused import RefusedError
 from lake.source import Source
 from lake.unknown import MAX_NAMES, plain_name, unknown_keys
@@ -38,16 +36,6 @@ _TYPES: Mapping[Kind, str] = {
 }
 _NOTHING = ("", "null")
 _COUNT = re.compile(r"-?[0-9]{1,19}")
-_DECIMAL = re.compile(r"-?[0-9]{1,24}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")
-_SCALE = 12
-_ISO = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)? ?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
-)
-_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
-_UNIX = re.compile(r"[0-9]{10}")
-_US = re.compile(r"[0-9]{2}/[0-9]{2}/[0-9]{2}([0-9]{2})? [0-9]{2}:[0-9]{2}:[0-9]{2}")
-_SHORT_YEAR = len("01/18/12 21:00:00")
 _DEPTH = 3
 
 
@@ -75,10 +63,8 @@ class TableLayout(Layout):
     header: tuple[str, ...] = ()
     delimiter: str = ","
     time_zone: str = "UTC"
-
-
-class _UnreadableError(Exception):
-    """A value that is not of its kind; the text is the reason of the reject."""
+    #: decimals that are rounded to, half to even; None: what does not fit is refused
+    round_decimals: int | None = None
 
 
 class Tabular(Family):
@@ -87,6 +73,7 @@ class Tabular(Family):
     fields: tuple[Field, ...] = ()
     #: report keys of JSON lines that no field is read from; not where a source names the keys
     notes_unknown_keys = True
+    takes_document = True
 
     def fields_of(self, source: Source) -> tuple[Field, ...]:  # noqa: ARG002
         """Return the fields, by the names that this source's files give them."""
@@ -100,7 +87,19 @@ class Tabular(Family):
         """Tell CSV from JSON and find the columns; raises RefusedError."""
         if previous is not None:
             return previous
-        return layout_of(head, self.fields_of(source), source.published.time_zone)
+        said = source.published
+        return replace(
+            layout_of(head, self.fields_of(source), said.time_zone),
+            round_decimals=said.round_decimals,
+        )
+
+    def column_layout(self, source: Source) -> TableLayout:
+        """Return the layout of a table whose columns have types of their own (Parquet)."""
+        said = source.published
+        return replace(
+            layout_of(b"", self.fields_of(source), said.time_zone),
+            round_decimals=said.round_decimals,
+        )
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:  # noqa: ARG002
         """Return a read that vouches for no line."""
@@ -126,11 +125,13 @@ class Tabular(Family):
         if not isinstance(text, str):
             return text
         found = _cells(text, layout) if layout.header else _keys(text)
-        if not isinstance(found, dict):
-            return found
+        return self.judge_values(found, layout) if isinstance(found, dict) else found
+
+    def judge_values(self, found: Mapping[str, str], layout: TableLayout) -> Row | Reject:
+        """Judge a record by its values: text by lower-case names, whatever it came in."""
         try:
-            values = {f.name: _read(f, found, layout.time_zone) for f in layout.fields}
-        except _UnreadableError as err:
+            values = {f.name: _read(f, found, layout) for f in layout.fields}
+        except UnreadableError as err:
             return Reject(str(err))
         reason = self.fault(values)
         return Reject(reason) if reason else Row(values)
@@ -225,10 +226,16 @@ def _keys(text: str) -> dict[str, str] | Judgement:
         return Reject("invalid_json")
     if not isinstance(found, dict):
         return Reject("not_an_object")
-    flat: dict[str, str] = {}
-    _flatten(found, "", flat, _DEPTH)
-    if "\\u" in text and not all(_encodes(v) for v in flat.values()):
+    flat = flattened(found)
+    if "\\u" in text and not all(encodes(v) for v in flat.values()):
         return Reject("bad_utf8")
+    return flat
+
+
+def flattened(record: dict[str, object]) -> dict[str, str]:
+    """Return the values of an object that are not null as text, by lower-case paths."""
+    flat: dict[str, str] = {}
+    _flatten(record, "", flat, _DEPTH)
     return flat
 
 
@@ -243,7 +250,7 @@ def _flatten(found: dict[str, object], prefix: str, flat: dict[str, str], depth:
             flat[name] = json.dumps(value, ensure_ascii=False)  # no number or instant reads so
 
 
-def _encodes(text: str) -> bool:
+def encodes(text: str) -> bool:
     """Tell whether text is UTF-8: JSON can escape half a surrogate pair, Parquet cannot."""
     try:
         text.encode()
@@ -252,75 +259,20 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _read(field: Field, found: Mapping[str, str], time_zone: str) -> str | None:
-    """Return a value as text that casts to its type exactly, or raise _UnreadableError."""
+def _read(field: Field, found: Mapping[str, str], layout: TableLayout) -> str | None:
+    """Return a value as text that casts to its type exactly, or raise UnreadableError."""
     given = (found.get(n.lower()) for n in field.names)
     text = next((t for t in given if t is not None and t.lower() not in _NOTHING), None)
     if text is None:
         if field.is_required:
-            raise _UnreadableError("missing_field")
+            raise UnreadableError("missing_field")
         return None
     if field.kind == "text":
         return text
     if field.kind == "count":
         if not _COUNT.fullmatch(text):
-            raise _UnreadableError("wrong_type")
+            raise UnreadableError("wrong_type")
         return text
     if field.kind == "decimal":
-        return _decimal(text, field.digits)
-    return _instant(text, time_zone, is_us=field.kind == "us_instant")
-
-
-def _decimal(text: str, digits: int) -> str:
-    """Return a decimal in plain digits; what 12 decimals cannot hold exactly is refused.
-
-    An exponent is believed only where it is negative: small numbers are serialised so, while a
-    positive one comes from a spreadsheet that has lost digits.
-    """
-    if not _DECIMAL.fullmatch(text):
-        raise _UnreadableError("wrong_type")
-    if "e" not in text and "E" not in text:
-        whole, _, fraction = text.partition(".")
-    else:
-        try:
-            whole, _, fraction = f"{Decimal(text):f}".partition(".")
-        except InvalidOperation as err:  # pragma: no cover - the pattern leaves none
-            raise _UnreadableError("wrong_type") from err
-    if len(whole.lstrip("-").lstrip("0")) > digits:
-        raise _UnreadableError("wrong_type")
-    if len(fraction) > _SCALE:
-        if fraction[_SCALE:].strip("0"):
-            raise _UnreadableError("wrong_type")
-        fraction = fraction[:_SCALE]
-    return f"{whole}.{fraction}" if fraction else whole
-
-
-def _instant(text: str, time_zone: str, *, is_us: bool) -> str:
-    try:
-        if is_us:
-            if not _US.fullmatch(text):
-                raise _UnreadableError("bad_time")
-            form = "%m/%d/%y %H:%M:%S" if len(text) == _SHORT_YEAR else "%m/%d/%Y %H:%M:%S"
-            found = datetime.strptime(text, form)  # noqa: DTZ007
-        elif _UNIX.fullmatch(text):
-            found = datetime.fromtimestamp(int(text), UTC)
-        elif _MONTH.fullmatch(text):
-            found = datetime.fromisoformat(f"{text}-01")
-        elif _ISO.fullmatch(text):
-            found = datetime.fromisoformat(text.replace(" Z", "Z"))
-        else:
-            raise _UnreadableError("bad_time")
-        if found.tzinfo is None:
-            found = _in_zone(found, time_zone)
-        return found.astimezone(UTC).isoformat()
-    except (ValueError, OverflowError, OSError) as err:
-        raise _UnreadableError("bad_time") from err
-
-
-def _in_zone(local: datetime, time_zone: str) -> datetime:
-    """Return the instant of a local time; one that occurs twice or never is refused."""
-    zone = zoneinfo.ZoneInfo(time_zone)
-    first, second = local.replace(tzinfo=zone), local.replace(tzinfo=zone, fold=1)
-    if first.utcoffset() != second.utcoffset():
-        raise _UnreadableError("ambiguous_time")
-    return first
+        return decimal_of(text, field.digits, layout.round_decimals)
+    return instant_of(text, layout.time_zone, is_us=field.kind == "us_instant")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lake.formats.base import Judgement, Layout, Reject, Row, Skip
-from lake.inflate import Lines
+from lake.lines import Lines
 from lake.reads import quote_literal
 
 #: what stands for nothing (facts of the vendors: `-`, `^` for too long, and the empty field)

@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from lake.columnar import parser_of
-from lake.formats import FAMILIES
-from lake.formats.detection import detect, detect_parquet, family_for
+from lake.formats import FAMILIES, family_of
+from lake.formats.detection import HEAD_BYTES, detect, detect_parquet, family_for
 from lake.inflate import Buffer, chunks
 from lake.parquet_rows import is_parquet
 from lake.parse import Constants
@@ -24,7 +24,7 @@ from lake.refused import RefusedError
 from lake.settings import load_settings
 from lake.source import NameFacts, Privacy, Source, SourceError, load_sources
 from lake.totals import ParseTotals
-from lake.unpacked import LongLine
+from lake.unpacked import LongLine, first_bytes
 from orchestration.commands.output import console, grouped, lines_safe, print_json, safe, table
 
 #: of a delivery, not of a line
@@ -104,7 +104,12 @@ def _source_of(path: Path, sources: Mapping[str, Source], named: str | None) -> 
     if found.family is None:
         raise RefusedError("unknown_format", found.detail)
     fitting = [s for s in sources.values() if (s.format, s.container) == (found.family, container)]
-    return fitting[0] if fitting else draft_source(found.family, container)
+    source = fitting[0] if fitting else draft_source(found.family, container)
+    if container is None and not source.fields:
+        with path.open("rb") as stream:
+            head = first_bytes(stream, path.name, HEAD_BYTES)
+        return source.model_copy(update={"fields": family_of(found.family).fields_in(head)})
+    return source
 
 
 def draft_source(format_name: str, container: str | None = None) -> Source:
@@ -231,7 +236,7 @@ def _raw_lines(seen: _Seen) -> dict[int, str]:
     """Return the text of rejected lines, read a second time; of a long one its beginning."""
     wanted = {r.line for r in seen.totals.rejects}
     found: dict[int, str] = {n: _text(raw) for n, raw in seen.rows.items()}
-    if not wanted or seen.source.container == "parquet":
+    if not wanted or seen.source.container == "parquet" or seen.source.document is not None:
         return found
     before = 0
     with seen.path.open("rb") as stream, Buffer() as buffer:

@@ -17,10 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from lake.columnar import parser_of
 from lake.draft import Draft, draft
 from lake.formats import FAMILIES
-from lake.formats.detection import HEAD_BYTES, family_for
-from lake.parse import Constants, Parser
+from lake.formats.detection import HEAD_BYTES, Detection, detect_parquet, family_for
+from lake.parquet_rows import is_parquet
+from lake.parse import Constants
 from lake.refused import RefusedError
 from lake.source import Source, SourceError, load_source, source_schema
 from lake.totals import ParseTotals
@@ -48,14 +50,15 @@ def new(files: Sequence[Path], name: str | None, out: Path | None, *, as_json: b
         return _fail("new", f"{safe(out)}: expected a new file, found one. Name another one.", 2)
     try:
         samples = [(str(path), _head(path)) for path in files]
+        columnar = _columnar(files)
     except RefusedError as err:
         return _fail("new", f"a sample is refused: {safe(err)}", 1)
     except OSError as err:
         return _fail("new", f"{safe(err.filename)}: {safe(err.strerror or err)}", 1)
-    made = draft(name, samples, {})
+    made = draft(name, samples, {}, columnar)
     hosts = _hosts(made, files)
     if hosts:
-        made = draft(name, samples, dict(hosts.most_common(_MAX_HOSTS)))
+        made = draft(name, samples, dict(hosts.most_common(_MAX_HOSTS)), columnar)
     if out is not None:
         out.write_text(made.text, encoding="utf-8")
     if as_json:
@@ -120,6 +123,17 @@ def _head(path: Path) -> bytes:
         return first_bytes(stream, path.name, HEAD_BYTES)
 
 
+def _columnar(files: Sequence[Path]) -> list[Detection]:
+    """Return what samples of Parquet are found to be; none where one is text."""
+    found = []
+    for path in files:
+        with path.open("rb") as stream:
+            if not is_parquet(stream):
+                return []
+            found.append(detect_parquet(stream))
+    return found
+
+
 def _hosts(made: Draft, files: Sequence[Path]) -> Counter[str]:
     """Return the hosts that the draft finds in the samples; none where it cannot read them."""
     found: Counter[str] = Counter()
@@ -148,7 +162,7 @@ def _try(source: Source, path: Path) -> _Tried:
     facts = source.name_facts(str(path))
     with path.open("rb") as stream:
         family = family_for(source, stream, path.name)
-        parser = Parser(source, family, protection=None)
+        parser = parser_of(source, family, protection=None)
         constants = Constants(
             "", datetime.now(UTC), facts.producer, facts.not_before, facts.not_after
         )

@@ -82,6 +82,7 @@ CARRIES = {
         },
     ),
     "azure": Carries("azure", "end_us", flare_pop, LEFT_IS_499),
+    "delimited": Carries("nimbus", "end_ms", flare_pop),
     "nginx": Carries("own_edge", "end_ms", cannot={**NO_TTFB, **LEFT_IS_499}),
     "apache": Carries(
         "own_edge", cannot={**NO_TTFB, "no cache status in a log of combined's kind": HITS}

@@ -228,8 +228,9 @@ BASES = {
     "rec_events": Base(REC_BASE, "event_id"),
     **{name: Base(found["base"], found["numbered"]) for name, found in COUNTER_BASES.items()},
     **{
-        path.stem: Base(**yaml.safe_load(path.read_text()))
+        path.stem: Base(**{**found, "header": found.get("header", "").encode()})
         for path in sorted((Path(__file__).parent / "bases").glob("*.yaml"))
+        for found in [yaml.safe_load(path.read_text())]
     },
 }
 
@@ -272,6 +273,20 @@ ODD_MAP: dict[str, Any] = {
 }
 
 
+#: the same of a delimited log of that vendor
+FLAT_MAP: dict[str, Any] = {
+    **ODD_MAP,
+    "event_time": {**ODD_MAP["event_time"], "from": "done"},
+    "duration_ms": {"from": "took", "unit": "min"},
+    "ttfb_ms": {"from": "first", "unit": "min"},
+    "bytes_out_total": {"sum": ["head", "body"], "unit": "kB"},
+    "bytes_out_body": {"from": "body", "unit": "kB"},
+    "client_ip": "who",
+    "host": "host",
+    "user_agent": {"const": "Mozilla/5.0 (X11)"},
+}
+
+
 def source_of(family: str, **changes: Any) -> Source:
     given: dict[str, Any] = {
         "name": "feed",
@@ -284,6 +299,11 @@ def source_of(family: str, **changes: Any) -> Source:
         "log_format": ACCESS.get(family, {}).get("format", ""),
         "fields": tuple(RT_BASE) if family == "cloudfront_realtime" else (),
         **({"map": ODD_MAP} if family == "json_map" else {}),
+        **(
+            {"map": FLAT_MAP, "dialect": {"delimiter": ";", "nulls": ["NULL"]}}
+            if family == "delimited_map"
+            else {}
+        ),
     }
     if family == "akamai_ds2_structured":  # the only one whose file never says its columns
         given["fields"] = tuple(BASES[family].values)

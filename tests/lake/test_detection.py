@@ -128,6 +128,7 @@ def test_an_access_log_is_told_by_its_lines(what):
 ALIKE = {
     "apache": "nginx", "ats_squid": "squid", "akamai_ds2_structured": None,
     "cloudfront_realtime": None, "json_map": None,
+    "delimited_map": None,
 }  # fmt: skip
 
 
@@ -143,3 +144,31 @@ def test_a_line_of_each_family_is_detected(family, make):
 
 def test_json_that_no_family_writes_is_not_guessed():
     assert detect(io.BytesIO(b'{"time": "now", "status": 200}\n'), "file.log").family is None
+
+
+SHAPES = {
+    b"a;b;c\n1;2;3\n": "delimited text, 3 columns named, delimiter semicolon",
+    b"1\t2\t3\n4\t5\t6\n": "delimited text, 3 columns without names, delimiter tab",
+    # quotes hold delimiters; a line in ten may be damaged
+    b'when,who,what\n1,2,"a,b"\n' * 5 + b"half,a\n":
+        "delimited text, 3 columns named, delimiter comma",
+    b"#Fields: date time sc-status\n2026-11-16 10:00:00 200\n":
+        "delimited text, 3 columns named, delimiter space",
+    b'{"a": 1}\n': "JSON objects",
+    b"one, two and three\nfour\n": None,
+    b"a,b\n1,2\n": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(SHAPES)))
+def test_what_a_log_of_nobody_is_made_of_is_said(number):
+    head, shape = list(SHAPES.items())[number]
+    found = detect_head(head, "x.log")
+    assert (found.family, found.shape) == (None, shape)
+    assert (f"none of them ({shape})" if shape else "found none of them in") in found.detail
+
+
+def test_a_w3c_log_without_an_edge_is_not_taken_for_cloudfronts():
+    fields = b"date time s-ip cs-method cs-uri-stem c-ip cs(User-Agent) sc-status time-taken"
+    head = b"#Software: IIS\n#Fields: " + fields + b"\n2026-11-16 10:00:00 1 GET / 2 a 200 15\n"
+    assert detect_head(head, "u_ex.log").family is None

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lake import formats, inflate
+from lake import lines as lines_module
 from lake.formats import CloudFrontV1
 from lake.limits import Limits
 from lake.parse import Constants, Parser
@@ -21,7 +22,8 @@ from lake.refused import RefusedError
 from lake.source import ABSOLUTE_RANGE
 
 #: one for each way of reading; the others share theirs with one of these and run when it is slow
-OFTEN = ("cloudfront_v1", "cloudflare_logpush", "rec_events", "apache", "akamai_ds2", "fastly")
+OFTEN = ("cloudfront_v1", "cloudflare_logpush", "rec_events", "apache", "akamai_ds2", "fastly",
+         "delimited_map")  # fmt: skip
 FAMILIES = tuple(
     name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow)
     for name, family in formats.FAMILIES.items()
@@ -249,7 +251,7 @@ def test_more_lines_than_a_chunk_may_have_are_read_in_parts(family, parse, make,
     data = make.file(family, lines)
     whole = parse(family, data)
     for most in (2, 3, 7, 31, 32, 33):
-        monkeypatch.setattr(inflate, "MAX_CHUNK_LINES", most)
+        monkeypatch.setattr(lines_module, "MAX_CHUNK_LINES", most)
         parts = parse(family, data)
         parts.check_accounts(data)
         assert parts == whole

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import Result
@@ -183,3 +185,74 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     mart = parts[-1]
     for cell in ("2026-11-16T12:00:00Z", "nimbus", "aurora", "40", "60000", "0.75"):
         assert cell in mart
+
+
+def delimited(*lines: str, head: str = "when;took_ms;who;url;code;kb;hitmiss") -> str:
+    row = "2026-11-16 10:30:{};250;192.0.2.77;https://vod.aurora.example/{}.ts;200;1.5;warm"
+    return "\n".join([head, *lines, *(row.format(n, n) for n in range(10, 40)), ""])
+
+
+DELIMITED = {
+    "named": (delimited(), "dialect: {delimiter: semicolon"),
+    "tabs and no names": (
+        delimited().split("\n", 1)[1].replace(";", "\t"),
+        "fields: [time, column_2, client_ip, url, status, column_6, column_7]",
+    ),
+    "W3C": (
+        delimited("#Fields: date time took_ms who url code kb hitmiss", head="#Version: 1.0")
+        .replace(";", " "),
+        "event_time: {join: [date, time], unit: iso",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DELIMITED)
+def test_a_draft_of_an_unknown_delimited_log_loads_and_reads_its_sample(
+    what: str,
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    text, says = DELIMITED[what]
+    log, out = tmp_path / "acme-2026-11-16-10.log", tmp_path / "acme.yaml"
+    log.write_text(text)
+    assert "delimited text, " in weir("inspect", log).stdout.replace("\n", " ")
+    assert weir("source", "new", log, "--out", out).exit_code == 0
+    assert says in out.read_text()
+    assert "192.0.2.77" not in out.read_text()
+    checked = weir("source", "check", out, log, "--json")
+    (tried,) = json.loads(checked.stdout)["samples"]
+    assert (tried["format"], tried["accepted"], tried["rejected"]) == ("delimited_map", 30, 0)
+    assert tried["hosts"] == {"vod.aurora.example": 30}
+
+
+def test_names_of_columns_stay_data_in_the_draft(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    evil = "host: x]}\nowner: mallory".replace("\n", "\\n")
+    log, out = tmp_path / "acme.log", tmp_path / "acme.yaml"
+    log.write_text(delimited(head=f"#Fields: when;took_ms;who;url;code;kb;{evil}{HOSTILE[:9]}"))
+    for arguments in (("--out", out), ()):
+        assert steers(weir("source", "new", log, *arguments).stdout) == []
+    assert load_source(out).owner == "team:unknown"
+
+
+def test_a_standard_log_without_its_header_is_shown_and_drafted(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    log, out = tmp_path / "d.tsv", tmp_path / "d.yaml"
+    row = "2019-12-04 21:02:31 LAX1 392 192.0.2.100 GET d1.net /index.html {} - A - - Hit r h"
+    log.write_text("".join(f"{row.format(200 + n)}\n".replace(" ", "\t") for n in range(3)))
+    assert "none of them" in weir("inspect", log).stdout, "16 columns it never had"
+    log.write_text(log.read_text().replace("\tr\th\n", "\tr\n"))
+    said = json.loads(weir("inspect", "--json", log).stdout.splitlines()[-1])["summary"]
+    assert (said["format"], said["accepted"], said["rejected"]) == ("cloudfront_v1", 3, 0)
+    assert weir("source", "new", log, "--out", out).exit_code == 0
+    assert load_source(out).fields[-1] == "x-edge-request-id"
+    assert weir("source", "check", out, log).exit_code == 0
+
+
+def test_a_draft_of_parquet_says_what_it_is(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    sample, out = tmp_path / "focus.parquet", tmp_path / "focus.yaml"
+    columns = {"BilledCost": [0.5], "BillingCurrency": ["USD"], "ChargeCategory": ["Usage"],
+               "InvoiceIssuerName": ["AWS"], "BillingPeriodStart": ["2026-11-01"]}  # fmt: skip
+    pq.write_table(pa.table(columns), sample)
+    assert weir("source", "new", sample, "--out", out).exit_code == 0
+    source = load_source(out)
+    assert (source.format, source.container) == ("focus_invoice", "parquet")
+    assert weir("source", "check", out, sample).exit_code == 0
