@@ -16,6 +16,7 @@ from typing import Literal
 import duckdb
 from pyiceberg.types import NestedField
 
+from expectations.costs import COSTS
 from expectations.counters import COUNTER_FIELDS, COUNTER_MEASURES
 from expectations.feeds import FEED_FIELDS, FEED_MEASURES
 from expectations.qos import DAYS, HOURS, Part, violations
@@ -331,7 +332,9 @@ _BILLING = (
         "month",
         {
             "usage_duplicate_keys": _doubled("month", "cdn", "customer"),
-            "usage_negative_rows": _not_negative("requests", "bytes"),
+            "usage_negative_rows": _not_negative(
+                "requests", "logged_bytes", "estimated_bytes", "coalesce(billed_bytes, 0)"
+            ),
         },
     ),
     Part(
@@ -351,7 +354,7 @@ _BILLING = (
         {
             "bill_duplicate_keys": _doubled(*_BILL_KEY.split(", ")),
             "bill_negative_rows": _not_negative(
-                "amount", "amount_low", "amount_high", "requests", "logged_bytes"
+                "amount", "amount_low", "amount_high", "requests", "logged_bytes", "estimated_bytes"
             ),
         },
     ),
@@ -377,7 +380,8 @@ _BILLING = (
         """(
             select month, contract_id, component_no, scope,
                 (sum(quantity)::decimal(27, 9) * 1000000000::decimal(10, 0))::decimal(38, 9)
-                    - (max(logged)::decimal(28, 0) * max(factor))::decimal(38, 9) as difference
+                    - (max(logged + estimated)::decimal(28, 0) * max(factor))::decimal(38, 9)
+                    as difference
             from marts.bill_lines
             where {month_range} and item = 'tier' and unit = 'GB' and kind like 'per_gb_%'
             group by all
@@ -391,7 +395,7 @@ _BILLING = (
                 case when min(zone) = 'UTC' and max(zone) = 'UTC'
                     then greatest(coalesce(sum(billed), 0) - coalesce(sum(used), 0), 0) end as over
             from (
-                select month, cdn as vendor, bytes::decimal(38, 0) as used,
+                select month, cdn as vendor, logged_bytes::decimal(38, 0) as used,
                     null::decimal(38, 0) as billed, null as zone
                 from marts.usage_monthly where {month_range}
                 union all
@@ -431,6 +435,7 @@ _BILLING = (
             "bills_not_allocated": _count("sums = 0"),
         },
     ),
+    *COSTS,
 )
 _HOUR_PARTS: dict[Family, tuple[Part, ...]] = {
     "delivery": (_TRAFFIC, _QOS, _BUCKETS, _TRAFFIC_AGAINST_QOS, _BUCKETS_AGAINST_QOS, *HOURS),
@@ -451,7 +456,14 @@ MART_TABLES: dict[str, tuple[str, ...]] = {
     ),
     "rollup": ("qos_daily", "qos_pops_daily", "qos_buckets_daily"),
     "engagement": ("engagement_hourly",),
-    "billing": ("usage_monthly", "bill_lines", "bills", "bill_allocations"),
+    "billing": (
+        "usage_monthly",
+        "bill_lines",
+        "bills",
+        "bill_allocations",
+        "what_ifs",
+        "unit_costs",
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, LessThan, Or
 
 from lake.reads import files_sql, relation_sql
-from lake.records import BRONZE, COUNTERS, FEEDS
+from lake.records import BRONZE, COUNTERS, DELIVERIES, FEEDS
 
 #: published marts that days are added from, and the column that says when
 GOLD_OF_DAYS = {
@@ -23,7 +23,9 @@ GOLD_OF_DAYS = {
 }  # fmt: skip
 #: every table that dbt reads
 SOURCES = (
-    *(r.identifier for r in (*BRONZE, *FEEDS, *COUNTERS)), "gold.traffic_5m", *GOLD_OF_DAYS,
+    *(r.identifier for r in (*BRONZE, *FEEDS, *COUNTERS)),
+    "gold.traffic_5m", "gold.engagement_hourly", *GOLD_OF_DAYS,
+    DELIVERIES.identifier,
 )  # fmt: skip
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)

@@ -49,6 +49,8 @@ MARTS = (
     Mart("bill_lines", "billing", "month", "month"),
     Mart("bills", "billing", "month", "month"),
     Mart("bill_allocations", "billing", "month", "month"),
+    Mart("what_ifs", "billing", "month", "month"),
+    Mart("unit_costs", "billing", "month", "month"),
 )
 
 

@@ -93,11 +93,16 @@ def hour_versions(
 
 
 def month_versions(
-    published: Mapping[Partition, str], contracts: str, zones: Iterable[str] = ()
+    published: Mapping[Partition, str],
+    contracts: str,
+    zones: Iterable[str] = (),
+    missing: Iterable[tuple[datetime, str]] = (),
 ) -> dict[Partition, str]:
-    """Return the version of every month: its published hours and the price contracts.
+    """Return the version of every month: its published hours, of both kinds, and the contracts.
 
     zones: time zones that contracts bill in; an hour belongs to its month in each of them.
+    missing: hours that held and refused deliveries touch, with their facts (lake.completeness);
+    a month without a published hour has no bill, so they make none stale.
     """
     clocks = [ZoneInfo(name) for name in zones]
     parts: dict[Partition, list[str]] = {}
@@ -105,7 +110,15 @@ def month_versions(
         if family == "delivery":
             for month in _months_of(start, clocks):
                 parts.setdefault(("billing", month), []).append(_of_rows(start, version))
-    return {key: digest([*texts, contracts]) for key, texts in parts.items()}
+    for (family, start), version in published.items():
+        month = month_of(start)
+        if family == "engagement" and ("billing", month) in parts:  # unit costs read it
+            parts["billing", month].append(f"engagement {start} {version}")
+    for hour, facts in set(missing):
+        for month in _months_of(hour, clocks):
+            if ("billing", month) in parts:
+                parts["billing", month].append(f"missing {facts}")
+    return {key: digest([*set(texts), contracts]) for key, texts in parts.items()}
 
 
 def day_versions(published: Mapping[Partition, str]) -> dict[Partition, str]:

@@ -62,10 +62,12 @@ def _short(value: Decimal) -> str:
 def _measured(line: Mapping[str, Any], contract: Contract) -> str:
     """Say what was counted, and how it became a quantity."""
     kind, logged = line["kind"], int(line["logged"])
-    factor = line["factor"]
+    estimated, factor = int(line["estimated"]), line["factor"]
     metered = "" if factor in (None, 1) else f" x {_short(factor)} (network overhead)"
+    added = f" + {_number(estimated)} estimated of what is missing" if estimated else ""
     if kind == "requests":
-        return f"{_number(logged)} requests; "
+        return f"{_number(logged)} requests{added}; "
+    metered = f"{added}{metered}"
     if kind not in BANDWIDTH:
         size = UNITS[contract.unit]
         return f"{_number(logged)} bytes{metered}, {_number(size)} bytes a {contract.unit}; "

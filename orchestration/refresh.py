@@ -21,6 +21,7 @@ from lake.build_views import selects_of
 from lake.capacities import capacity_versions
 from lake.catalog import table_of
 from lake.commit import complete_pending
+from lake.completeness import open_hours, with_cdn
 from lake.contracts import zones_of
 from lake.counters import CAPACITIES
 from lake.ledger import Ledger
@@ -28,6 +29,7 @@ from lake.publish import marts_of
 from lake.reads import pins_of
 from lake.records import BRONZE, DELIVERIES
 from lake.settings import LakeSettings
+from lake.source import load_sources
 from lake.versions import (
     EMPTY,
     Family,
@@ -52,7 +54,7 @@ _READ: dict[Family, list[str]] = {
     "delivery": [*(r.identifier for r in BRONZE), CAPACITIES.identifier],
     "rollup": ["gold.qos_places_hourly", "gold.qos_5m", "gold.qos_buckets_hourly"],
     "engagement": [r.identifier for r in BRONZE],
-    "billing": ["gold.traffic_5m"],
+    "billing": ["gold.traffic_5m", "gold.engagement_hourly", DELIVERIES.identifier],
 }
 
 
@@ -107,8 +109,10 @@ def current_versions(
 ) -> dict[Partition, str]:
     """Return the input version of every partition of a family."""
     if family == "billing":
+        with Ledger(table_of(catalog, DELIVERIES)) as ledger:
+            missing = open_hours(ledger)
         return month_versions(
-            refreshes.published, contracts_version(contracts), zones_of(contracts)
+            refreshes.published, contracts_version(contracts), zones_of(contracts), missing
         )
     if family == "rollup":
         return day_versions(refreshes.published)
@@ -167,6 +171,9 @@ def hand_to_dbt(catalog: Catalog, settings: LakeSettings, plan: BuildPlan) -> Pa
     starts = [p.start for p in plan.partitions]
     hours, days = (starts if _PERIODS[plan.family] == unit else [] for unit in ("hours", "days"))
     selects = selects_of(catalog, read, pins, hours, days)
+    if DELIVERIES.identifier in selects:
+        feeds = load_sources(settings.sources).values()
+        selects[DELIVERIES.identifier] = with_cdn(selects[DELIVERIES.identifier], feeds)
     if len(selects) == len(read):  # a table that was never made: dbt knows its columns
         text["selects"] = selects
     beside.write_text(json.dumps(text))

@@ -1,5 +1,12 @@
 {# Columns that the branches of int_billing__lines share, and small expressions of rating. #}
 
+{# One row for each element of a list: what stands behind the relation that has the list. #}
+{% macro each_of(list, name) -%}
+    {{ return(adapter.dispatch('each_of', 'weir')(list, name)) }}
+{%- endmacro %}
+{% macro default__each_of(list, name) -%}lateral view explode({{ list }}) exploded as {{ name }}{%- endmacro %}
+{% macro duckdb__each_of(list, name) -%}cross join unnest({{ list }}) as exploded({{ name }}){%- endmacro %}
+
 {# What a slot would hold if its missing deliveries were like those that are in; rounded up. #}
 {% macro completed(count) -%}
     case when completeness_ppm = 1000000 then {{ count }}
@@ -21,6 +28,7 @@
     {{ 'cast(null as decimal(38, 9))' if is_flat else quantity(billionths) }} as quantity,
     {{ 'cast(null as decimal(18, 9))' if is_flat else 'unit_price' }} as unit_price,
     logged,
+    estimated,
     billed_slot,
     billed_rank,
     samples,
@@ -43,6 +51,7 @@
     cast(null as decimal(38, 9)) as quantity,
     cast(null as decimal(18, 9)) as unit_price,
     cast(null as {{ whole_type() }}) as logged,
+    cast(null as {{ whole_type() }}) as estimated,
     cast(null as {{ instant_type() }}) as billed_slot,
     cast(null as integer) as billed_rank,
     cast(null as bigint) as samples,
@@ -66,9 +75,10 @@
     Usage under its contract: each row in its billing month and day, its region by the beginning of
     its PoP's name (the longest that fits), in the one contract of its customer, with the component
     that prices its traffic and the one that prices its requests. relation: usage as it came
-    (int_billing__traffic), or summed already (int_billing__narrowed).
+    (int_billing__traffic), or summed already (int_billing__narrowed). of_months: a condition on the
+    months (int_billing__months) that are asked for.
 #}
-{% macro billed_usage(relation) %}
+{% macro billed_usage(relation, of_months='true') %}
 with traffic as (
 
     select * from {{ relation }}
@@ -78,6 +88,7 @@ with traffic as (
 months as (
 
     select * from {{ ref('int_billing__months') }}
+    where {{ of_months }}
 
 ),
 
@@ -224,15 +235,16 @@ or (months.is_rest and named_elsewhere.customer is null)
 
 
 {#
-  The series that are reckoned. Of slots with deliveries held or refused, "high" counts what they
-  would hold at the same density; where all slots are complete it is the same series, reckoned once.
+  The series that are reckoned: "logged" for the low estimate, "completed" for the expected and the
+  high one. Of slots with deliveries held or refused, "completed" counts what they would hold at the
+  same density; where all slots are complete it is the same series, reckoned once.
 #}
 {% macro estimated_series(usage) -%}
 select 'logged' as series
 
 union all
 
-select 'high' as series
+select 'completed' as series
 from (select min(completeness_ppm) as least from {{ usage }}) as completeness
 where least < 1000000
 {%- endmacro %}

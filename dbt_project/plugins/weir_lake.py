@@ -31,7 +31,7 @@ import duckdb
 import yaml
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from lake.contracts import TABLES, PriceContractError, load_contracts, rows_of
+from lake.contracts import TABLES, PriceContractError, load_contracts, with_what_ifs
 from lake.locations import S3Location
 from lake.reads import files_sql, quote_identifier, quote_literal, show_files
 from lake.settings import LakeSettings, load_settings
@@ -162,7 +162,7 @@ def show_lake(conn: duckdb.DuckDBPyConnection, settings: LakeSettings, plan: Pla
         catalog = open_catalog(settings)
         try:
             show_files(conn, catalog)
-            selects = dict(plan.selects) or _selects(catalog, plan)
+            selects = dict(plan.selects) or _selects(catalog, settings, plan)
         finally:
             catalog.close()
     else:
@@ -181,23 +181,28 @@ def show_lake(conn: duckdb.DuckDBPyConnection, settings: LakeSettings, plan: Pla
         )
 
 
-def _selects(catalog: Catalog, plan: Plan) -> dict[str, str]:
+def _selects(catalog: Catalog, settings: LakeSettings, plan: Plan) -> dict[str, str]:
     """Return a SELECT over every table that a model can read; one not made yet is empty."""
     from lake.build_views import SOURCES, selects_of
-    from lake.records import LANDED
+    from lake.completeness import with_cdn
+    from lake.records import DELIVERIES, LANDED
+    from lake.source import load_sources
 
     found = selects_of(catalog, SOURCES, plan.pins, plan.hours, plan.days)
-    fields = {r.identifier: r.schema.fields for r in LANDED}
-    return {
+    fields = {r.identifier: r.schema.fields for r in (*LANDED, DELIVERIES)}
+    selects = {
         name: found.get(name) or files_sql(fields.get(name) or contract_fields(name), [])
         for name in SOURCES
     }
+    ledger, feeds = DELIVERIES.identifier, load_sources(settings.sources).values()
+    return selects | {ledger: with_cdn(selects[ledger], feeds)}
 
 
 def contract_fields(identifier: str) -> list[NestedField]:
     """Return the columns that a published mart will have, from its contract."""
     from pyiceberg.types import (
         BooleanType,
+        DoubleType,
         IntegerType,
         LongType,
         NestedField,
@@ -211,6 +216,7 @@ def contract_fields(identifier: str) -> list[NestedField]:
         "bigint": LongType(),
         "integer": IntegerType(),
         "boolean": BooleanType(),
+        "double": DoubleType(),
     }
     (columns,) = (
         model["columns"]
@@ -238,7 +244,7 @@ def show_contracts(conn: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """
     conn.execute("CREATE SCHEMA IF NOT EXISTS contracts")
     try:
-        rows = rows_of(load_contracts(folder))
+        rows = with_what_ifs(load_contracts(folder))
     except PriceContractError as error:
         for name, columns in TABLES.items():
             _drop_any(conn, name)

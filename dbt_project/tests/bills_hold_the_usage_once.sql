@@ -13,7 +13,7 @@ with bills as (
 
 usage as (
 
-    select month, cdn as vendor, sum(bytes) as bytes
+    select month, cdn as vendor, sum(logged_bytes) as bytes
     from {{ ref('usage_monthly') }}
     where {{ in_requested_months('month') }}
     group by 1, 2

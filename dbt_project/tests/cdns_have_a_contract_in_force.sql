@@ -1,7 +1,7 @@
 {{ config(tags=['billing'], severity='warn') }}
 
 -- Traffic that no contract prices is missing from the bills: worth a warning, not a stop.
-select usage.month, usage.cdn, sum(usage.bytes) as bytes
+select usage.month, usage.cdn, sum(usage.logged_bytes) as bytes
 from {{ ref('usage_monthly') }} as usage
 left join {{ source('contracts', 'price_contracts') }} as contracts
     on usage.cdn = contracts.vendor

@@ -8,7 +8,7 @@ with components as (
         contract_id,
         component_no,
         scope,
-        max(logged) as logged,
+        max(logged + estimated) as counted,
         sum(quantity) as quantity
     from {{ ref('bill_lines') }}
     where {{ in_requested_months('month') }}
@@ -21,4 +21,4 @@ with components as (
 )
 
 select * from components
-where quantity <> {{ bytes_to_gb('logged') }}
+where quantity <> {{ bytes_to_gb('counted') }}

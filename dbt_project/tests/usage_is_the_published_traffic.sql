@@ -11,7 +11,7 @@ with traffic as (
 
 usage as (
 
-    select month, sum(requests) as requests, sum(bytes) as bytes
+    select month, sum(requests) as requests, sum(logged_bytes) as bytes
     from {{ ref('usage_monthly') }}
     where {{ in_requested_months('month') }}
     group by 1

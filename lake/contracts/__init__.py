@@ -10,6 +10,7 @@ from lake.contracts.folder import load_contracts, zones_of
 from lake.contracts.problems import PriceContractError
 from lake.contracts.rows import TABLES, rows_of
 from lake.contracts.schema import Contract, json_schema
+from lake.contracts.what_if import with_what_ifs
 
 __all__ = [
     "TABLES",
@@ -20,5 +21,6 @@ __all__ = [
     "parse_contract",
     "read_contract",
     "rows_of",
+    "with_what_ifs",
     "zones_of",
 ]

@@ -36,6 +36,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "known_to": "TIMESTAMPTZ", "activated_on": "DATE", "is_rest": "BOOLEAN",
         "rounding_mode": "VARCHAR", "minors": "BIGINT", "micros_per_minor": "BIGINT",
         "factor": "DECIMAL(9,6)", "factor_low": "DECIMAL(9,6)", "factor_high": "DECIMAL(9,6)",
+        "stands_for": "VARCHAR",
     },
     "price_contract_estimates": {
         "contract_key": "VARCHAR", "estimate": "VARCHAR", "factor_num": "BIGINT",
@@ -119,6 +120,7 @@ def _frame(governed: Governed) -> Row:
         contract.currency, contract.timezone, contract.valid_from, governed.valid_to, known_from,
         governed.known_to, contract.activated_on, contract.customers is None,
         contract.rounding.mode, 10**digits, 10 ** (6 - digits), contract.overhead.factor, low, high,
+        None,
     )  # fmt: skip
 
 

@@ -29,8 +29,9 @@ from orchestration.usage_files import UsageError, show_usage
 
 _SHOWN = (
     "month", "line_no", "kind", "item", "name", "scope", "tier_no", "tier_from", "tier_to", "unit",
-    "quantity", "unit_price", "amount", "logged", "factor", "billed_day", "billed_slot",
-    "billed_rank", "samples", "valid_days", "month_days", "component_no", "contract_version",
+    "quantity", "unit_price", "amount", "logged", "estimated", "factor", "billed_day",
+    "billed_slot", "billed_rank", "samples", "valid_days", "month_days", "component_no",
+    "contract_version",
 )  # fmt: skip
 
 
@@ -137,6 +138,8 @@ def _document(rated: Rated, other: Rated | None, *, explained: bool) -> dict[str
                 "month": b["month"],
                 "requests": int(b["requests"]),
                 "logged_bytes": int(b["logged_bytes"]),
+                "estimated_bytes": int(b["estimated_bytes"]),
+                "incomplete_slots": b["incomplete_slots"],
                 **{n: rated.money(b[n]) for n in ("amount_low", "amount", "amount_high")},
             }
             for b in rated.bills
@@ -181,6 +184,13 @@ def _show(rated: Rated, *, explained: bool) -> None:
         low, amount, high = (rated.money(bill[n]) for n in ("amount_low", "amount", "amount_high"))
         between = "" if low == high else f" (between {grouped(low)} and {grouped(high)})"
         out.print(f"{bill['month']:%Y-%m}: {grouped(amount)} {contract.currency}{between}")
+        if bill["estimated_bytes"]:
+            out.print(
+                f"{bill['month']:%Y-%m}: the usage is not complete; {grouped(low)} counts what it "
+                f"says, {grouped(int(bill['estimated_bytes']))} bytes are estimated beside "
+                f"{grouped(int(bill['logged_bytes']))}.",
+                soft_wrap=True,
+            )
     out.print(f"total: {grouped(rated.total)} {contract.currency}")
     if rated.unbilled_bytes:
         out.print(

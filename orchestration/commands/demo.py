@@ -52,6 +52,7 @@ class DemoResult:
     qos: list[dict[str, Any]]
     engagement: list[dict[str, Any]]
     places: list[dict[str, Any]]
+    bills: list[dict[str, Any]]
     duplicates: list[dict[str, Any]]
     release_no: int
     seconds: float
@@ -247,6 +248,7 @@ def _collect(
             qos=rows(_QOS),
             engagement=rows(_ENGAGEMENT),
             places=rows(_PLACES),
+            bills=rows(_BILLS),
             duplicates=rows(_DUPLICATES),
             release_no=shown.release_no if shown else 0,
             seconds=time.monotonic() - began,
@@ -311,6 +313,11 @@ select coalesce(country, 'unknown') as country, count(distinct asn) as networks,
     sum(requests) as requests, sum(bytes) as bytes,
     sum(requests) / sum(sum(requests)) over () as share
 from places group by 1 order by requests desc, country
+"""
+_BILLS = """
+select month, contract_id, currency, amount_low, amount, amount_high, logged_bytes,
+    estimated_bytes, incomplete_slots
+from gold.bills order by 1, 2
 """
 _DUPLICATES = """
 select source, rows - distinct_rows as duplicate_rows from (

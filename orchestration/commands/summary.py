@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ def as_document(result: DemoResult) -> dict[str, Any]:
         "qos": result.qos,
         "engagement": result.engagement,
         "places": result.places,
+        "bills": result.bills,
         "runs": [vars(r) for r in result.runs],
         "repeat": {"runs": result.repeat_runs, "snapshots": result.repeat_snapshots},
         "release_no": result.release_no,
@@ -58,6 +60,7 @@ def show(result: DemoResult) -> None:
     _deliveries(result)
     _incidents(result)
     _numbers(result)
+    _bills(result)
     _beside_truth(result)
     wrong = [c for c in result.checks if c.difference != 0]
     late = [e for e in result.estimates if not e.is_within]
@@ -174,6 +177,43 @@ def _numbers(result: DemoResult) -> None:
             range(1, 5),
         )
     )  # fmt: skip
+
+
+def _bills(result: DemoResult) -> None:
+    out = console()
+    out.print(
+        table(
+            "Bills: low counts delivered rows alone; expected and high fill incomplete slots up",
+            ("month", "contract", "low", "expected", "high", "currency", "incomplete slots"),
+            [
+                (f"{r['month']:%Y-%m}", r["contract_id"],
+                 *(grouped(plain_money(r[c])) for c in ("amount_low", "amount", "amount_high")),
+                 r["currency"], grouped(r["incomplete_slots"]))
+                for r in result.bills
+            ],
+            (2, 3, 4, 6),
+        )
+    )  # fmt: skip
+    for r in result.bills:
+        if r["estimated_bytes"]:
+            out.print(why_incomplete(r), soft_wrap=True)
+
+
+def why_incomplete(bill: Mapping[str, Any]) -> str:
+    """Return why a bill is not complete, as a sentence."""
+    return (
+        f"{bill['contract_id']}, {bill['month']:%Y-%m}: {grouped(bill['incomplete_slots'])} "
+        "five-minute slots lack deliveries that are held or were refused; beside the "
+        f"{grouped(bill['logged_bytes'])} logged bytes these are taken to hold "
+        f"{grouped(int(bill['estimated_bytes']))}, by their lines or their size. Release them, or "
+        "let them come again whole (weir status --held)."
+    )
+
+
+def plain_money(value: Decimal) -> Decimal:
+    """Return an amount with two digits, more only where they say something."""
+    short = value.quantize(Decimal("0.01"))
+    return short if short == value else value.normalize()
 
 
 def _beside_truth(result: DemoResult) -> None:

@@ -71,9 +71,35 @@ def test_51200_gb_cost_4147_dollars_20(weir, contracts):
     assert weir.rows(
         "select month, contract_id, currency, logged_bytes, amount from marts.bills"
     ) == [(dt.date(2026, 2, 1), "c1", "USD", 51_200 * GB, Decimal("4147.20"))]
-    assert weir.rows("select * from marts.usage_monthly order by customer") == [
-        (dt.date(2026, 2, 1), "cloudfront", "acme", 3, 50_000 * GB),
-        (dt.date(2026, 2, 1), "cloudfront", "other", 4, 1_200 * GB),
+    assert weir.rows(
+        "select month, cdn, customer, requests, logged_bytes, contract_id, factor, billed_bytes "
+        "from marts.usage_monthly order by customer"
+    ) == [
+        (dt.date(2026, 2, 1), "cloudfront", "acme", 3, 50_000 * GB, "c1", 1, 50_000 * GB),
+        (dt.date(2026, 2, 1), "cloudfront", "other", 4, 1_200 * GB, "c1", 1, 1_200 * GB),
+    ]
+
+
+def test_usage_stands_as_logged_beside_the_factor_in_force_and_as_billed(weir, contracts):
+    contracts(overhead={"factor": "1.1", "low": "1.05", "high": "1.15"}, customers=["acme"])
+    contracts(contract_id="rest", overhead={"factor": "1.033333"})
+    weir.publish_traffic(
+        [
+            _slot(2026, 2, bytes=15),
+            _slot(2026, 2, bytes=1_000_001, customer="other"),
+            _slot(2026, 2, bytes=7, cdn="fastly"),
+        ]
+    )
+    weir.build("tag:billing")
+    factors = ["factor_low", "factor", "factor_high"]
+    assert weir.rows(
+        f"select cdn, customer, contract_id, logged_bytes, {', '.join(factors)}, billed_bytes "
+        "from marts.usage_monthly order by 1, 2"
+    ) == [
+        # 16.5, half away from zero
+        ("cloudfront", "acme", "c1", 15, Decimal("1.05"), Decimal("1.1"), Decimal("1.15"), 17),
+        ("cloudfront", "other", "rest", 1_000_001, *[Decimal("1.033333")] * 3, 1_033_334),
+        ("fastly", "acme", None, 7, None, None, None, None),
     ]
 
 
@@ -126,7 +152,7 @@ def test_a_refresh_touches_the_requested_months_alone_and_empties_what_became_em
     weir.catalog.purge_table("gold.traffic_5m")
     weir.publish_traffic([_slot(2026, 3, 31, bytes=50 * GB), _slot(2027, 1, bytes=GB)])
     weir.build("tag:billing", months=["2026-02-01", "2026-03-01", "2026-12-01"])
-    assert weir.rows("select month, bytes from marts.usage_monthly order by month") == [
+    assert weir.rows("select month, logged_bytes from marts.usage_monthly order by month") == [
         (dt.date(2026, 1, 1), GB),
         (dt.date(2026, 3, 1), 50 * GB),
     ]
@@ -137,7 +163,9 @@ def test_a_refresh_touches_the_requested_months_alone_and_empties_what_became_em
     assert weir.rows("select distinct month(month) from marts.bills order by 1") == [(1,), (3,)]
 
 
-_BILLING = ("usage_monthly", "bill_lines", "bills", "bill_allocations")
+_BILLING = (
+    "usage_monthly", "bill_lines", "bills", "bill_allocations", "what_ifs", "unit_costs",
+)  # fmt: skip
 
 
 def test_no_column_of_the_billing_marts_is_a_double(weir):

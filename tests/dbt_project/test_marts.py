@@ -23,7 +23,9 @@ QOS = (
     "pop_headroom_hourly",
     "rosetta_hourly",
 )
-BILLING = ("usage_monthly", "bill_lines", "bills", "bill_allocations")
+BILLING = (
+    "usage_monthly", "bill_lines", "bills", "bill_allocations", "what_ifs", "unit_costs",
+)  # fmt: skip
 DAYS = ("qos_daily", "qos_pops_daily", "qos_buckets_daily")
 
 
@@ -324,7 +326,7 @@ def test_every_test_of_the_project_fails_where_its_rule_is_broken(weir):
         connection.execute("update marts.qos_5m set bytes_in = 7")
         connection.execute("update marts.qos_buckets_5m set requests = 9")
         connection.execute("update marts.qos_daily set aborted = 9")
-        connection.execute("update marts.usage_monthly set bytes = 5")
+        connection.execute("update marts.usage_monthly set logged_bytes = 5")
         connection.execute("update marts.bills set amount = 7")
         connection.execute("update marts.engagement_hourly set valid_plays = 9")
     result = weir.invoke("test", "--select", "test_type:data")

@@ -10,6 +10,7 @@ from typing import Literal
 import duckdb
 import pytest
 
+from expectations.profiles import MART_TABLES
 from expectations.rules import MARTS_FILE, load_rules
 from expectations.runner import audit_days, audit_hours, audit_months
 from lake.audit import AuditReport, BrokenAuditError
@@ -27,7 +28,7 @@ _AT = "timestamptz '2026-11-16 11:00:00+00'"
 
 def _set(table: str, change: str) -> str:
     key = f"slot_start = {_AT}" if table == "traffic_5m" else f"hour = {_AT}"
-    if table in {"usage_monthly", "bill_lines", "bills", "bill_allocations"}:
+    if table in MART_TABLES["billing"]:
         key = "month = date '2026-11-01'"
     return f"update marts.{table} set {change} where {key}"
 
@@ -35,7 +36,7 @@ def _set(table: str, change: str) -> str:
 def _again(table: str) -> str:
     key = "slot_start" if table == "traffic_5m" else "hour"
     moment = _AT
-    if table in {"usage_monthly", "bill_lines", "bills", "bill_allocations"}:
+    if table in MART_TABLES["billing"]:
         key, moment = "month", "date '2026-11-01'"
     return f"insert into marts.{table} select * from marts.{table} where {key} = {moment} limit 1"
 
@@ -95,6 +96,14 @@ DEFECTS = {
     **defects(_AT, _DAY),
     "bill_allocations/allocation_keys_are_unique": _again("bill_allocations"),
     "bill_allocations/parts_add_up_to_the_bill": _set("bill_allocations", "amount = 75.01"),
+    "what_ifs/what_if_keys_are_unique": _again("what_ifs"),
+    "what_ifs/what_if_amounts_are_not_negative": _set("what_ifs", "amount = null"),
+    "what_ifs/terms_in_force_cost_the_bill": _set("what_ifs", "amount = amount + 0.01"),
+    "unit_costs/unit_cost_keys_are_unique": _again("unit_costs"),
+    "unit_costs/unit_quantities_are_not_negative": _set("unit_costs", "quantity = -1"),
+    "unit_costs/unit_costs_hold_the_bills_whole": (
+        "delete from marts.unit_costs where month = date '2026-11-01' and name = 'b'"
+    ),
     "bill_allocations/every_bill_is_allocated": (
         "delete from marts.bill_allocations where month = date '2026-11-01'"
     ),

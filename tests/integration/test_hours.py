@@ -174,6 +174,32 @@ def test_a_held_delivery_leaves_all_as_it_is_while_its_neighbour_goes_through(we
     assert requests_in(weir, held_hour) == counted(held_lines[:-20])
 
 
+def test_a_held_delivery_refreshes_the_bills_of_its_month_and_nothing_else(weir: Any) -> None:
+    key, lines = lines_of(DAY0 + 5 * HOUR, seed=3)
+    others = [m for m in MARTS if m.family != "billing"]
+    sql = "from {{gold_{}}} order by all"
+    delivered = "select month, contract_id, requests, logged_bytes, amount_low from {gold_bills}"
+    estimated = "select sum(estimated_bytes) from {gold_bills} where vendor = 'cloudflare'"
+    before = {m.name: weir.query(sql.format(m.name)) for m in others}
+    bills, (missing,) = weir.query(delivered), weir.query(estimated)
+
+    weir.land(key, garbled(lines), DAY0)
+    outcomes = weir.drain()
+
+    assert materialized(weir, outcomes) == {
+        m.name: {"2026-11-01"} for m in MARTS if m.family == "billing"
+    }
+    assert {m.name: weir.query(sql.format(m.name)) for m in others} == before
+    assert weir.query(delivered) == bills
+    assert weir.query(estimated)[0] > missing
+    assert weir.drain() == []
+
+    weir.land(key, packed(lines), DAY0 + HOUR)
+    weir.drain()
+    assert weir.query(estimated) == [missing]
+    assert weir.drain() == []
+
+
 def counted(lines: Sequence[bytes]) -> int:
     """Return how many requests of viewers the lines hold."""
     rows = {json.loads(one)["RayID"]: json.loads(one) for one in lines}

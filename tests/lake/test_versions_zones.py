@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from lake.versions import month_versions
+from lake.versions import Partition, month_versions
 
 BORDER = datetime(2026, 1, 31, 16, tzinfo=UTC)
 
@@ -32,3 +32,14 @@ def test_a_changed_hour_changes_both_months() -> None:
     new = month_versions({("delivery", BORDER): "v2"}, "c", ["Asia/Shanghai"])
     assert all(old[key] != new[key] for key in old)
     assert len(old) == 2
+
+
+def test_published_engagement_changes_its_month_of_bills_but_makes_none() -> None:
+    engagement: dict[Partition, str] = {("engagement", BORDER): "v"}
+    assert month_versions(engagement, "c") == {}
+    bills = month_versions({("delivery", BORDER): "v"}, "c")
+    costs = month_versions({("delivery", BORDER): "v", **engagement}, "c")
+    assert costs.keys() == bills.keys()
+    assert costs != bills
+    other = month_versions({("delivery", BORDER): "v", ("engagement", BORDER): "w"}, "c")
+    assert other != costs

@@ -86,6 +86,20 @@ def test_a_table_and_an_explanation_can_be_followed_by_hand(bill):
     ) in result.stdout
 
 
+def test_a_bill_of_incomplete_usage_says_what_is_estimated(bill):
+    usage = "period,bytes,requests,completeness\n2026-03,80000000000,0,0.8\n"
+    found = document(bill("--json", usage=usage))
+    (month,) = found["bills"]
+    assert [month[c] for c in ("amount_low", "amount", "amount_high")] == ["6.80", "8.50", "8.50"]
+    assert (month["logged_bytes"], month["estimated_bytes"]) == (80 * 10**9, 20 * 10**9)
+    assert (found["lines"][0]["logged"], found["lines"][0]["estimated"]) == (
+        "80000000000", "20000000000",
+    )  # fmt: skip
+    shown = bill("--explain", usage=usage).stdout
+    assert "6.80 counts what it says, 20,000,000,000 bytes are estimated" in shown
+    assert "80,000,000,000 bytes + 20,000,000,000 estimated of what is missing" in shown
+
+
 def _samples(mbps: int, slots: int = 8640) -> str:
     rows = [
         f"a,2026-04-{1 + i // 288:02d}T{i % 288 // 12:02d}:{i % 12 * 5:02d}:00Z,{mbps * 37_500_000}"

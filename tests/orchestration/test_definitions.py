@@ -20,6 +20,7 @@ from orchestration.resources import Clock, Lake
 from orchestration.settings import PROJECT, tool
 
 BILLING_STEPS = (
+    "completeness",
     "days",
     "lines",
     "months",
@@ -77,7 +78,9 @@ ASSETS = {
         "marts/bill_allocations",
         "marts/bill_lines",
         "marts/bills",
+        "marts/unit_costs",
         "marts/usage_monthly",
+        "marts/what_ifs",
     ],
     "gold": [
         "gold/bill_allocations",
@@ -97,7 +100,9 @@ ASSETS = {
         "gold/rosetta_hourly",
         "gold/traffic_5m",
         "gold/ttfb_buckets_hourly",
+        "gold/unit_costs",
         "gold/usage_monthly",
+        "gold/what_ifs",
     ],
     "maintenance": [
         "maintenance/catalog_backup",

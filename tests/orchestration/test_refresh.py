@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from lake.audit import AuditReport, BrokenAuditError, CheckResult
 from lake.catalog import table_of
 from lake.counters import CAPACITIES
+from lake.deliveries import read_ledger, to_arrow
 from lake.publish import marts_of, publish_partitions
+from lake.records import DELIVERIES
 from lake.settings import LakeSettings, load_settings
 from lake.versions import Family, Stale, day_versions, read_refreshes
 from orchestration import refresh
@@ -209,17 +212,56 @@ def test_a_corrected_capacity_makes_the_hours_it_covers_stale_and_they_are_built
     assert day_versions(read_refreshes(home.catalog).published) == days
 
 
+def test_a_held_delivery_makes_the_bills_of_its_month_stale_and_nothing_else(
+    home: Home, traffic: Plan
+) -> None:
+    home.deliver(traffic)
+    home.ingest()
+    record_published(home.settings, find_stale(home.catalog, "delivery", PRICE_CONTRACTS))
+    record_published(home.settings, find_stale(home.catalog, "billing", PRICE_CONTRACTS))
+    assert find_stale(home.catalog, "billing", PRICE_CONTRACTS) == []
+    held = next(d for d in read_ledger(home.catalog).values() if d.source == "cloudflare")
+    held = replace(held, delivery_id="held", key="k", content_id="c", state="held", verdict="held")
+    table_of(home.catalog, DELIVERIES).append(to_arrow([held]))
+
+    (month,) = find_stale(home.catalog, "billing", PRICE_CONTRACTS)
+
+    assert month.start == datetime(2026, 11, 1, tzinfo=UTC)
+    assert find_stale(home.catalog, "delivery", PRICE_CONTRACTS) == []
+    assert find_stale(home.catalog, "rollup", PRICE_CONTRACTS) != []  # as before: never published
+    record_published(home.settings, [month])
+    assert find_stale(home.catalog, "billing", PRICE_CONTRACTS) == []
+
+
+def test_a_plan_of_bills_shows_dbt_the_ledger_as_it_was_pinned(home: Home, traffic: Plan) -> None:
+    home.deliver(traffic)
+    home.ingest()
+    month = datetime(2026, 11, 1, tzinfo=UTC)
+    plan = make_plan(home.catalog, home.settings, "billing", [month], "run", PRICE_CONTRACTS)
+    for family in ("delivery", "engagement"):
+        record_published(home.settings, find_stale(home.catalog, family, PRICE_CONTRACTS))
+    handed = json.loads(hand_to_dbt(home.catalog, home.settings, plan).read_text())
+    again = next(iter(read_ledger(home.catalog).values()))
+    table_of(home.catalog, DELIVERIES).append(to_arrow([replace(again, change_no=9)]))
+
+    later = json.loads(hand_to_dbt(home.catalog, home.settings, plan).read_text())
+
+    assert plan.pins[DELIVERIES.identifier] == handed["pins"][DELIVERIES.identifier]
+    assert later == handed
+    assert "sampled_ppm" in handed["selects"][DELIVERIES.identifier]
+
+
 def record_published(settings: LakeSettings, partitions: list[Stale]) -> None:
     """Write the outcome of a refresh; the marts it would copy are empty."""
     import duckdb
 
     with duckdb.connect(str(settings.build_file)) as build:
         build.execute("create schema if not exists marts")
-        for mart in marts_of("delivery"):
+        for mart in (*marts_of("delivery"), *marts_of("engagement")):
             at = mart.partition_by
             build.execute(f"create table if not exists {mart.build} ({at} timestamptz)")
-        for mart in ("usage_monthly", "bill_lines", "bills", "bill_allocations"):
-            build.execute(f"create table if not exists marts.{mart} (month date)")
+        for mart in marts_of("billing"):
+            build.execute(f"create table if not exists {mart.build} (month date)")
     family = partitions[0].family
     publish_partitions(
         open_lake(settings), settings.build_file, family, partitions, {}, "run", datetime.now(UTC)

@@ -55,7 +55,7 @@ def test_parts_sum_to_the_bill_with_credits_taxes_and_scopes_of_their_own():
     (total,) = rated(usage, document).totals().values()
     parts = allocated(usage, document)
     for method in ("volume", "billed_slot"):
-        for dimension in ("customer", "pop"):
+        for dimension in ("customer", "pop", "region"):
             found = [v for k, v in parts.items() if k[:2] == (method, dimension)]
             assert sum(found) == total
 

@@ -385,13 +385,19 @@ def test_network_overhead_is_a_factor_on_the_bytes_of_the_log_with_an_interval()
     assert bill["logged_bytes"] == 100 * GB
 
 
-def test_incomplete_slots_widen_the_bill_upwards():
+def test_incomplete_slots_raise_the_expected_and_the_high_bill_and_leave_the_low_one():
     usage = table_of(volume(100), completeness=800_000)
-    (bill,) = rated(usage, contract([graduated(1)])).bills
-    assert (bill["amount_low"], bill["amount"], bill["amount_high"]) == (100, 100, 125)
+    found = rated(usage, contract([graduated(1)], overhead={"factor": "1", "high": "1.1"}))
+    (bill,), (line,) = found.bills, found.lines
+    assert (bill["amount_low"], bill["amount"], bill["amount_high"]) == (100, 125, Decimal("137.5"))
+    assert (bill["logged_bytes"], bill["estimated_bytes"]) == (100 * GB, 25 * GB)
+    assert (line["logged"], line["estimated"], line["quantity"]) == (100 * GB, 25 * GB, 125)
     samples = table_of(rates([100] * 8640), completeness=500_000)
-    (bill,) = rated(samples, contract([P95 | {"price_per_mbps": 1}])).bills
-    assert (bill["amount"], bill["amount_high"]) == (100, 200)
+    found = rated(samples, contract([P95 | {"price_per_mbps": 1}]))
+    (bill,), (line,) = found.bills, found.lines
+    assert (bill["amount_low"], bill["amount"], bill["amount_high"]) == (100, 200, 200)
+    assert line["logged"] == line["estimated"] == 100 * 37_500_000
+    assert bill["incomplete_slots"] == 8640
 
 
 # ---------------------------------------------------------------- invariance

@@ -26,6 +26,7 @@ in_force as (
     select
         contracts.contract_key,
         contracts.vendor,
+        contracts.stands_for,
         contracts.is_rest,
         contracts.zone,
         contracts.activated_on,
@@ -44,6 +45,7 @@ in_force as (
 select distinct
     in_force.contract_key,
     in_force.vendor,
+    in_force.stands_for,
     in_force.is_rest,
     in_force.zone,
     in_force.activated_on,

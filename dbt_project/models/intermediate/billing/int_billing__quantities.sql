@@ -41,7 +41,8 @@ estimates as (
         factors.estimate,
         factors.factor_num,
         factors.factor_den,
-        case when factors.estimate = 'high' and known.series_count = 2 then 'high' else 'logged' end
+        case when factors.estimate <> 'low' and known.series_count = 2 then 'completed'
+            else 'logged' end
             as series
     from {{ source('contracts', 'price_contract_estimates') }} as factors
     cross join (select count(*) as series_count from series) as known
@@ -56,7 +57,7 @@ volumes as (
         components.component_no,
         case when components.is_per_scope then placed.scope else '' end as scope,
         {{ whole('sum(placed.' ~ measure ~ ')') }} as logged,
-        {{ whole('sum(' ~ completed('placed.' ~ measure) ~ ')') }} as high
+        {{ whole('sum(' ~ completed('placed.' ~ measure) ~ ')') }} as completed
     from placed
     inner join components
         on components.contract_key = placed.contract_key
@@ -260,6 +261,7 @@ measured as (
         counted.scope,
         counted.series,
         case when counted.month_rule = 'fourth' then counted.fourth_day end as day,
+        false as is_daily,
         case counted.month_rule
             when 'p95' then coalesce(percentiles.value, 0)
             when 'mean' then counted.all_days
@@ -300,6 +302,7 @@ measured as (
         scope,
         series,
         day,
+        true as is_daily,
         value as base,
         1 as divisor,
         1 as billed_rank,
@@ -320,7 +323,10 @@ measured as (
         subjects.scope,
         series.series,
         cast(null as date) as day,
-        coalesce(case when series.series = 'high' then volumes.high else volumes.logged end, 0)
+        false as is_daily,
+        coalesce(
+            case when series.series = 'completed' then volumes.completed else volumes.logged end, 0
+        )
             as base,
         1 as divisor,
         cast(null as integer) as billed_rank,
@@ -369,10 +375,12 @@ billed_slots as (
 
 ),
 
+-- What the logs say of the same value, beside what counts where slots are incomplete.
 scaled as (
 
     select
         measured.*,
+        logged.base as logged,
         estimates.estimate,
         components.unit_base,
         components.quantity_rounding,
@@ -389,6 +397,13 @@ scaled as (
     inner join estimates
         on estimates.contract_key = measured.contract_key
         and estimates.series = measured.series
+    left join measured as logged
+        on logged.contract_key = measured.contract_key
+        and logged.month = measured.month
+        and logged.component_no = measured.component_no
+        and logged.scope = measured.scope
+        and logged.series = 'logged'
+        and (logged.day is not distinct from measured.day or not measured.is_daily)
     left join billed_slots
         on billed_slots.contract_key = measured.contract_key
         and billed_slots.month = measured.month
@@ -416,7 +431,8 @@ select
     component_no,
     scope,
     day,
-    base as logged,
+    coalesce(logged, 0) as logged,
+    base - coalesce(logged, 0) as estimated,
     case quantity_rounding
         when 'up' then {{ div_floor('least_base + unit_scaled - 1', 'unit_scaled') }} * unit_scaled
         when 'down' then {{ div_floor('least_base', 'unit_scaled') }} * unit_scaled

@@ -38,8 +38,8 @@ summed as (
         placed.slot_start,
         {{ whole('sum(placed.bytes)') }} as bytes_out,
         {{ whole('sum(placed.bytes_in)') }} as bytes_in,
-        {{ whole('sum(' ~ completed('placed.bytes') ~ ')') }} as high_out,
-        {{ whole('sum(' ~ completed('placed.bytes_in') ~ ')') }} as high_in
+        {{ whole('sum(' ~ completed('placed.bytes') ~ ')') }} as completed_out,
+        {{ whole('sum(' ~ completed('placed.bytes_in') ~ ')') }} as completed_in
     from placed
     inner join components
         on components.contract_key = placed.contract_key
@@ -62,13 +62,13 @@ select
     summed.slot_start,
     series.series,
     case
-        when components.direction = 'max' and series.series = 'high'
-            then greatest(summed.high_out, summed.high_in)
+        when components.direction = 'max' and series.series = 'completed'
+            then greatest(summed.completed_out, summed.completed_in)
         when components.direction = 'max' then greatest(summed.bytes_out, summed.bytes_in)
-        when components.direction = 'sum' and series.series = 'high'
-            then summed.high_out + summed.high_in
+        when components.direction = 'sum' and series.series = 'completed'
+            then summed.completed_out + summed.completed_in
         when components.direction = 'sum' then summed.bytes_out + summed.bytes_in
-        when series.series = 'high' then summed.high_out
+        when series.series = 'completed' then summed.completed_out
         else summed.bytes_out
     end as sample
 from summed

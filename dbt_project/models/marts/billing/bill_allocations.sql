@@ -1,6 +1,7 @@
 {{ config(month_column='month') }}
 
--- Each component's amount of the expected bill, split over customers and over PoPs, two ways: by
+-- Each component's amount of the expected bill, split over customers, over PoPs and
+-- over billing regions, two ways: by
 -- usage at the billed slot (where a rate was billed; else by volume), and by volume. Parts get the
 -- whole minor units of their share; what is left over goes to the largest remainders, so that the
 -- parts sum to the bill exactly.
@@ -17,6 +18,9 @@ with lines as (
     inner join {{ source('contracts', 'price_components') }} as components
         on components.contract_key = lines.contract_key
         and components.component_no = lines.component_no
+    inner join {{ source('contracts', 'price_contracts') }} as contracts
+        on contracts.contract_key = lines.contract_key
+        and contracts.stands_for is null
     where lines.estimate = 'expected'
     group by 1, 2, 3, 4, 5
 
@@ -42,6 +46,8 @@ dimensions as (
     select 'customer' as dimension
     union all
     select 'pop' as dimension
+    union all
+    select 'region' as dimension
 
 ),
 
@@ -55,8 +61,11 @@ volumes as (
         lines.component_no,
         lines.scope,
         dimensions.dimension,
-        coalesce(case when dimensions.dimension = 'customer' then usage.scope else usage.pop end,
-            'unknown') as part,
+        coalesce(
+            case dimensions.dimension when 'customer' then usage.scope when 'pop' then usage.pop
+                else usage.region end,
+            'unknown'
+        ) as part,
         {{ whole("sum(case when lines.measure = 'requests' then usage.requests else usage.bytes end)")
         }} as weight
     from lines
@@ -82,8 +91,11 @@ at_billed_slot as (
         billed_slots.component_no,
         nullif(billed_slots.scope, '') as scope,
         dimensions.dimension,
-        coalesce(case when dimensions.dimension = 'customer' then usage.scope else usage.pop end,
-            'unknown') as part,
+        coalesce(
+            case dimensions.dimension when 'customer' then usage.scope when 'pop' then usage.pop
+                else usage.region end,
+            'unknown'
+        ) as part,
         {{ whole('sum(usage.bytes)') }} as weight
     from billed_slots
     inner join usage

@@ -37,6 +37,7 @@ select
     lines.quantity,
     lines.unit_price,
     cast(lines.logged as decimal(38, 0)) as logged,
+    cast(lines.estimated as decimal(38, 0)) as estimated,
     case when components.measure in ('bytes', 'rate') then contracts.factor end as factor,
     lines.billed_day,
     lines.billed_slot,
@@ -48,6 +49,7 @@ select
 from lines
 inner join {{ source('contracts', 'price_contracts') }} as contracts
     on contracts.contract_key = lines.contract_key
+    and contracts.stands_for is null
 inner join {{ source('contracts', 'price_components') }} as components
     on components.contract_key = lines.contract_key
     and components.component_no = lines.component_no

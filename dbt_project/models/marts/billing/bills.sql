@@ -1,8 +1,9 @@
 {{ config(month_column='month') }}
 
--- The sum of rounded lines, as on the vendor's invoice; never the rounded sum. Low and high say how
--- far the bill may lie from the logs: the contract's interval of network overhead, and slots with
--- deliveries that were held or refused.
+-- The sum of rounded lines, as on the vendor's invoice; never the rounded sum. Low counts
+-- delivered rows only, with the low end of the contract's interval of network overhead; expected and
+-- high also count what deliveries that are held or were refused are taken to hold, high with the
+-- interval's high end.
 with sums as (
 
     select
@@ -22,7 +23,10 @@ usage as (
         contract_key,
         month,
         cast(sum(requests) as decimal(38, 0)) as requests,
-        cast(sum(bytes) as decimal(38, 0)) as logged_bytes
+        cast(sum(bytes) as decimal(38, 0)) as logged_bytes,
+        {{ whole('sum(' ~ completed('bytes') ~ ')') }} as completed_bytes,
+        count(distinct case when completeness_ppm < 1000000 then slot_start end)
+            as incomplete_slots
     from {{ ref('int_billing__summed') }}
     group by 1, 2
 
@@ -38,6 +42,9 @@ select
     contracts.zone,
     coalesce(usage.requests, 0) as requests,
     coalesce(usage.logged_bytes, 0) as logged_bytes,
+    cast(coalesce(usage.completed_bytes - usage.logged_bytes, 0) as decimal(38, 0))
+        as estimated_bytes,
+    cast(coalesce(usage.incomplete_slots, 0) as integer) as incomplete_slots,
     -- the whole quantity at a cheaper tier may cost less than a smaller one: order the three
     {{ money('least(sums.low, sums.expected, sums.high)') }} as amount_low,
     {{ money('sums.expected') }} as amount,
@@ -45,6 +52,7 @@ select
 from sums
 inner join {{ source('contracts', 'price_contracts') }} as contracts
     on contracts.contract_key = sums.contract_key
+    and contracts.stands_for is null
 left join usage
     on usage.contract_key = sums.contract_key
     and usage.month = sums.month
