@@ -101,12 +101,17 @@ def _inet(family: int, text: str) -> bytes | None:
         return None
 
 
-def cut_list(text: str) -> str:
-    """Return a list of claimed addresses, each cut; `unknown` stands for what is no address."""
-    read = _read(pa.array([p.strip().strip('"') for p in text.split(",")], pa.string()))
-    cut = [*_names4(read.v4).to_pylist(), *_names6(read.high)]
-    kept = dict(zip([*read.at4.tolist(), *read.at6.tolist()], cut, strict=True))
-    return ", ".join(kept.get(n, "unknown") for n in range(text.count(",") + 1))
+def cut_lists(texts: Sequence[str]) -> list[str]:
+    """Return lists of claimed addresses, each cut; `unknown` stands for what is no address.
+
+    All lists at once: to read one costs as much as to read some hundred.
+    """
+    claims = [[claim.strip().strip('"') for claim in text.split(",")] for text in texts]
+    read = _read(pa.array([claim for one in claims for claim in one], pa.string()))
+    names = [*_names4(read.v4).to_pylist(), *_names6(read.high)]
+    cut = iter(range(sum(map(len, claims))))
+    kept = dict(zip([*read.at4.tolist(), *read.at6.tolist()], names, strict=True))
+    return [", ".join(kept.get(next(cut), "unknown") for _ in one) for one in claims]
 
 
 def protect(column: pa.ChunkedArray, locator: Locator | None) -> Found:

@@ -174,8 +174,13 @@ def allowed_query(query: str, allow: Iterable[str]) -> str:
     names = ", ".join(quote_literal(a) for a in allow)
     if not names:
         return "null::varchar"
+    # most queries hold none of the names, which costs a fifth to see
+    may = " or ".join(
+        f"starts_with({query}, {quote_literal(a)}) or contains({query}, {quote_literal(f'&{a}')})"
+        for a in allow
+    )
     return (
-        f"case when {query} is not null then nullif(array_to_string(list_filter("
+        f"case when {may} then nullif(array_to_string(list_filter("
         f"string_split({query}, '&'), lambda p: split_part(p, '=', 1) in ({names})), '&'), '') end"
     )
 

@@ -143,8 +143,7 @@ def _found(texts: pa.Array, present: _Flags, engine: Engine) -> _Pairs:
     pairs need decoding. The others are decoded first. Where a comma may stand in quotes, they are
     cut by the grammar: that is a regular expression over each whole text.
     """
-    comma = pc.fill_null(pc.match_substring(texts, ","), fill_value=False)
-    lower = pc.fill_null(pc.match_substring(texts, "%2c"), fill_value=False)
+    comma, lower = _holding(texts, ","), _holding(texts, "%2c")
     is_plain = pc.or_(comma, lower).to_numpy(zero_copy_only=False)
     first = np.flatnonzero(present & ~is_plain)
     parts = [
@@ -168,6 +167,17 @@ def _found(texts: pa.Array, present: _Flags, engine: Engine) -> _Pairs:
             members = cut.column("members").combine_chunks()
             parts.append((rest[careful], _read(members, engine, is_encoded=False, is_last=True)))
     return _joined(parts, flaws)
+
+
+def _holding(texts: pa.StringArray, part: str) -> pa.BooleanArray:
+    """Tell of each text whether it holds a part; null counts as no.
+
+    Mostly none does, which one look at all of them together tells.
+    """
+    data = texts.buffers()[2]
+    if data is None or data.to_pybytes().find(part.encode()) < 0:
+        return pa.repeat(pa.scalar(False), len(texts))
+    return pc.fill_null(pc.match_substring(texts, part), fill_value=False)
 
 
 def _joined(parts: list[tuple[_Ints, _Pairs]], flaws: _Ints) -> _Pairs:

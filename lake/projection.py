@@ -79,7 +79,10 @@ class Projection:
     def _cast(self, table: str, layout: Layout) -> str:
         """Return texts as the typed reader would have read them, and what does not fit."""
         columns = [(quote_identifier(c), t) for c, t in layout.columns.items()]
-        casts = ", ".join(f"try_cast({c} as {t}) as {c}" for c, t in columns)
+        # text stays as it is: a cast of forty columns is planned anew for each handful of lines
+        casts = ", ".join(
+            c if t == "VARCHAR" else f"try_cast({c} as {t}) as {c}" for c, t in columns
+        )
         misfits = " ".join(
             f"when {c} is not null and try_cast({c} as {t}) is null "
             f"then '{'bad_time' if t in _TIME_TYPES else 'wrong_type'}'"

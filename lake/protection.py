@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.addresses import cut_list, protect, versions_of
+from lake.addresses import cut_lists, protect, versions_of
 from lake.geo import Geo
 from lake.pseudonyms import Keyring, pseudonyms
 from lake.records import Record
@@ -96,7 +96,7 @@ def _cut_forwarded(extra: pa.MapArray) -> pa.MapArray:
     if not pc.any(claims).as_py():
         return extra
     encoded = items.filter(claims).dictionary_encode()
-    cuts = [None if t is None else cut_list(t) for t in encoded.dictionary.to_pylist()]
+    cuts = cut_lists(encoded.dictionary.to_pylist())
     items = pc.replace_with_mask(items, claims, pa.array(cuts, pa.string()).take(encoded.indices))
     return pa.MapArray.from_arrays(extra.offsets, keys, items, mask=extra.is_null())
 

@@ -158,7 +158,7 @@ class CloudflareLogpush(Family):
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the canonical columns."""
-        timed = "date_part('epoch', end_at - event_time) * 1000"
+        timed = "(epoch_us(end_at) - epoch_us(event_time)) / 1e3"
         return {
             "event_time_precision": _PRECISION,
             "end_time": "end_at",

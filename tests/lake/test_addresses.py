@@ -18,7 +18,7 @@ from netaddr import IPSet
 from typer.testing import CliRunner
 
 from lake import geo as geo_module
-from lake.addresses import cut_list, protect
+from lake.addresses import cut_lists, protect
 from lake.geo import Geo, GeoError
 from lake.settings import load_settings
 from orchestration.cli import app
@@ -155,10 +155,17 @@ def test_any_text_is_an_address_or_nothing(texts):
 
 
 def test_claimed_addresses_are_cut_one_by_one():
-    assert (
-        cut_list('203.0.113.9, "[2001:db8:1:2::3]:99",198.51.100.7:4711, me,, 2002:c633:64c9::1')
-        == "203.0.113.0, 2001:db8:1::, 198.51.100.0, unknown, unknown, 2002:c633:6400::"
-    )
+    lists = [
+        '203.0.113.9, "[2001:db8:1:2::3]:99",198.51.100.7:4711, me,, 2002:c633:64c9::1',
+        "",
+        "192.0.2.200",
+    ]
+    assert cut_lists(lists) == [
+        "203.0.113.0, 2001:db8:1::, 198.51.100.0, unknown, unknown, 2002:c633:6400::",
+        "unknown",
+        "192.0.2.0",
+    ]
+    assert cut_lists([]) == []
 
 
 def test_public_test_files_say_country_region_and_network(public):
