@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from pyiceberg.table import Table
 
+from lake.arrow_schema import arrow_schema
 from lake.audit import DeliverySubject
 from lake.columnar import parser_of
 from lake.deliveries import Delivery, HourRows, lateness, with_facts
@@ -91,6 +92,7 @@ class Stager:
     ) -> None:
         self._landing = landing
         self._table = table
+        self._schema = arrow_schema(table.schema())
         self._sources = sources
         self._protection = protection
         self._now = now
@@ -177,7 +179,7 @@ class Stager:
                 facts.not_after,
                 facts.published_at,
             )
-            writer = HourlyWriter(self._table, blank.delivery_id)
+            writer = HourlyWriter(self._table, blank.delivery_id, self._schema)
             try:
                 totals = self._parser(source, family).parse(
                     stream, found.key, found.size_bytes, constants, writer.write

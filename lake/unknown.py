@@ -40,7 +40,7 @@ def unknown_keys(lines: Lines, known: Collection[str]) -> set[str]:
     parents = parents_of(known)
     for line in sampled(lines):
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode())
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):

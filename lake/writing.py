@@ -41,10 +41,11 @@ class StagedFile:
 class HourlyWriter:
     """Writes the rows of one delivery as one Parquet file an hour of event time."""
 
-    def __init__(self, table: Table, name: str) -> None:
+    def __init__(self, table: Table, name: str, schema: pa.Schema | None = None) -> None:
+        """Write rows of `name` for a table; schema: the table's, where it is known already."""
         self._table = table
         self._name = name
-        self._schema = arrow_schema(table.schema())
+        self._schema = arrow_schema(table.schema()) if schema is None else schema
         self._options: dict[str, object] | None = None
         self._open: dict[datetime, tuple[str, pa.NativeFile, pq.ParquetWriter]] = {}
         self._waiting: dict[datetime, list[pa.Table]] = {}
@@ -120,7 +121,8 @@ def bounded_columns(table: Table) -> list[str]:
     """Return the columns that the table keeps statistics of."""
     prefix = "write.metadata.metrics.column."
     kept = (k.removeprefix(prefix) for k in table.properties if k.startswith(prefix))
-    return [k for k in kept if k in table.schema().column_names]
+    names = set(table.schema().column_names)
+    return [k for k in kept if k in names]
 
 
 def writer_options(

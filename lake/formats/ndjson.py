@@ -40,33 +40,39 @@ def layout_of(
     have is read as text and tried, because the typed reader turns a wrong type into null silently.
     nulls: texts that stand for nothing. left_out: keys that are known and not read.
     """
-    seen: dict[str, int] = {}
-    lines = 0
     parents = parents_of(fields)
+    known = {*fields, *left_out}
+    numbers = {n for n, kind in fields.items() if kind != "VARCHAR" and n not in required}
+    always, others = set(numbers), set[str]()
+    lines = 0
     for line in head.split(b"\n")[:_SAMPLE_LINES]:
         try:
-            found = json.loads(line)
+            found = json.loads(line.decode())
         except (ValueError, RecursionError):
             continue
         if isinstance(found, dict):
             lines += 1
             # most formats have no objects in objects: their keys are the paths
-            for key, value in leaves(found, parents) if parents else found.items():
-                if value is not None and value not in nulls:
-                    seen[key] = seen.get(key, 0) + 1
+            values = dict(leaves(found, parents)) if parents else found
+            others.update(n for n in values.keys() - known if not _is_null(values[n], nulls))
+            always -= {n for n in always if _is_null(values.get(n), nulls)}
     columns: dict[str, str] = {}
     as_text: dict[str, str] = {}
     typed: list[str] = []
     for name, kind in fields.items():
-        if kind == "VARCHAR" or name in required or (lines and seen.get(name, 0) == lines):
+        if name not in numbers or (lines and name in always):
             columns[name] = kind
             if name in required or kind != "VARCHAR":
                 typed.append(name)
         else:
             columns[name] = "VARCHAR"
             as_text[name] = kind
-    unknown = tuple(sorted(undeclared(seen, (*fields, *left_out))))
+    unknown = tuple(sorted(undeclared(others, (*fields, *left_out))))
     return Layout(columns, tuple(typed), as_text, unknown=unknown, nulls=nulls)
+
+
+def _is_null(value: object, nulls: Collection[str]) -> bool:
+    return value is None or value in nulls
 
 
 def read_sql(path: str, layout: Layout, longest_line: int) -> str:
