@@ -29,6 +29,7 @@ KNOWN = {
     "whole_type", "div_floor", "kth_largest",  # whole numbers and ranks (macros/money.sql)
     "instant", "instant_type", "slot_start", "slot_after", "slots_between", "midnight",  # time
     "add_days", "add_months", "days_between", "spine", "numbers",  # calendars
+    "each_of",  # lists (macros/billing.sql)
     "replace_periods_sql",  # transactions
 }  # fmt: skip
 
