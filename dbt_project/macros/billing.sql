@@ -79,22 +79,10 @@
     months (int_billing__months) that are asked for.
 #}
 {% macro billed_usage(relation, of_months='true') %}
-with traffic as (
-
-    select * from {{ relation }}
-
-),
-
-months as (
+with months as (
 
     select * from {{ ref('int_billing__months') }}
     where {{ of_months }}
-
-),
-
-customers as (
-
-    select * from {{ source('contracts', 'price_contract_customers') }}
 
 ),
 
@@ -107,17 +95,14 @@ slots as (
         days.day,
         {{ slot_after('days.starts_at', 'numbers.n') }} as slot_start
     from {{ ref('int_billing__days') }} as days
+    inner join months
+        on months.contract_key = days.contract_key
+        and months.month = days.month
     inner join {{ numbers(300) }} as numbers on numbers.n < days.slots
 
 ),
 
-named_elsewhere as (
-
-    select distinct months.vendor, months.month, customers.customer
-    from months
-    inner join customers on customers.contract_key = months.contract_key
-
-),
+{{ named_elsewhere() }},
 
 fitting as (
 
@@ -129,7 +114,7 @@ fitting as (
             partition by regions.contract_key, pops.pop
             order by length(regions.pop_prefix) desc
         ) as place
-    from (select distinct pop from traffic where pop is not null) as pops
+    from (select distinct pop from {{ relation }} where pop is not null) as pops
     inner join {{ source('contracts', 'price_contract_regions') }} as regions
         on left(pops.pop, length(regions.pop_prefix)) = regions.pop_prefix
 
@@ -149,7 +134,7 @@ placed as (
         slots.month,
         slots.day,
         traffic.*
-    from traffic
+    from {{ relation }} as traffic
     inner join slots
         on slots.slot_start = traffic.slot_start
         and slots.vendor = traffic.vendor
@@ -161,10 +146,11 @@ placed as (
         months.month,
         cast(null as date) as day,
         traffic.*
-    from traffic
+    from {{ relation }} as traffic
     inner join months
         on months.month = traffic.period
         and months.vendor = traffic.vendor
+    where traffic.period is not null
 
 ),
 
@@ -205,13 +191,6 @@ inner join months
     on months.contract_key = placed.contract_key
     and months.month = placed.month
 inner join rests on rests.contract_key = placed.contract_key
-left join customers
-    on customers.contract_key = placed.contract_key
-    and customers.customer = placed.scope
-left join named_elsewhere
-    on named_elsewhere.vendor = placed.vendor
-    and named_elsewhere.month = placed.month
-    and named_elsewhere.customer = placed.scope
 left join pop_regions
     on pop_regions.contract_key = placed.contract_key
     and pop_regions.pop = placed.pop
@@ -223,8 +202,150 @@ left join parts as schemes
     on schemes.contract_key = placed.contract_key
     and schemes.part = coalesce(placed.scheme, 'other')
     and schemes.measure = 'requests'
-where customers.customer is not null
-or (months.is_rest and named_elsewhere.customer is null)
+{{ of_its_customers('months', 'placed') }}
+{% endmacro %}
+
+{# The CTE that of_its_customers needs: customers by vendor and month that some contract names. #}
+{% macro named_elsewhere() -%}
+named_elsewhere as (
+
+    select distinct months.vendor, months.month, customers.customer
+    from {{ ref('int_billing__months') }} as months
+    inner join {{ source('contracts', 'price_contract_customers') }} as customers
+        on customers.contract_key = months.contract_key
+
+)
+{%- endmacro %}
+
+{#
+    The last joins and the condition of a query on usage (an alias with scope) under months
+    (another): usage of a customer that the contract names, or that none does where it covers the
+    rest.
+#}
+{% macro of_its_customers(months, usage) -%}
+left join {{ source('contracts', 'price_contract_customers') }} as customers
+    on customers.contract_key = {{ months }}.contract_key
+    and customers.customer = {{ usage }}.scope
+left join named_elsewhere
+    on named_elsewhere.vendor = {{ months }}.vendor
+    and named_elsewhere.month = {{ months }}.month
+    and named_elsewhere.customer = {{ usage }}.scope
+where (
+    customers.customer is not null
+    or ({{ months }}.is_rest and named_elsewhere.customer is null)
+)
+{%- endmacro %}
+
+{# Of the months of contracts, those with usage that is not ranked as it comes. #}
+{% macro is_summed() -%}
+    (
+        contract_key not in (select contract_key from {{ ref('int_billing__direct') }})
+        or (contract_key, month) in (
+            select contract_key, month from {{ ref('int_billing__direct') }} where not is_exact
+        )
+    )
+{%- endmacro %}
+
+{#
+    One sample per slot: summed over all that counts together first, then the direction, then
+    ranks: never the other way. of_months: as of billed_usage. is_rest_of_direct: without what
+    int_billing__direct ranked. Columns logged and completed: bytes in the direction of the contract.
+#}
+{% macro billed_samples(of_months='true', is_rest_of_direct=false) %}
+with components as (
+
+    select
+        *,
+        max(case when is_per_scope then 1 else 0 end) over (partition by contract_key)
+            as is_scoped
+    from {{ source('contracts', 'price_components') }}
+
+),
+
+rates as (
+
+    select * from components
+    where measure = 'rate'
+
+),
+
+usage as (
+
+    {{ billed_usage(ref('int_billing__narrowed'), of_months) | indent }}
+
+),
+
+summed as (
+
+    select
+        usage.contract_key,
+        usage.month,
+        rates.component_no,
+        case when rates.is_scoped = 1 then usage.scope else '' end as scope,
+        usage.day,
+        usage.slot_start,
+        usage.completeness_ppm,
+        {{ whole('sum(usage.bytes)') }} as bytes,
+        {{ whole('sum(usage.bytes_in)') }} as bytes_in
+    from usage
+    inner join rates
+        on rates.contract_key = usage.contract_key
+        and rates.component_no = usage.traffic_no
+    inner join {{ ref('int_billing__months') }} as months
+        on months.contract_key = usage.contract_key
+        and months.month = usage.month
+    {%- if is_rest_of_direct %}
+    left join {{ ref('int_billing__direct') }} as direct
+        on direct.contract_key = usage.contract_key
+        and direct.month = usage.month
+        and direct.scope = usage.scope
+        and direct.is_exact
+    {%- endif %}
+    where usage.day is not null
+    and (rates.valid_days_rule <> 'activation' or usage.day >= months.activated_on)
+    {%- if is_rest_of_direct %}
+    and direct.scope is null
+    {%- endif %}
+    group by 1, 2, 3, 4, 5, 6, 7
+
+),
+
+together as (
+
+    select
+        summed.contract_key,
+        summed.month,
+        summed.component_no,
+        case when rates.is_per_scope then summed.scope else '' end as scope,
+        summed.day,
+        summed.slot_start,
+        rates.direction,
+        min(summed.completeness_ppm) as completeness_ppm,
+        {{ whole('sum(summed.bytes)') }} as bytes_out,
+        {{ whole('sum(summed.bytes_in)') }} as bytes_in,
+        {{ whole('sum(' ~ completed('summed.bytes') ~ ')') }} as completed_out,
+        {{ whole('sum(' ~ completed('summed.bytes_in') ~ ')') }} as completed_in
+    from summed
+    inner join rates
+        on rates.contract_key = summed.contract_key
+        and rates.component_no = summed.component_no
+    group by 1, 2, 3, 4, 5, 6, 7
+
+)
+
+select
+    contract_key,
+    month,
+    component_no,
+    scope,
+    day,
+    slot_start,
+    completeness_ppm,
+    case direction when 'max' then greatest(bytes_out, bytes_in)
+        when 'sum' then bytes_out + bytes_in else bytes_out end as logged,
+    case direction when 'max' then greatest(completed_out, completed_in)
+        when 'sum' then completed_out + completed_in else completed_out end as completed
+from together
 {% endmacro %}
 
 {#
