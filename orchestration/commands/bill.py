@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lake.contracts import Contract, PriceContractError, read_contract
@@ -90,8 +91,8 @@ def run(
 def rate_files(contract_file: Path, usage: Sequence[Path]) -> Rated:
     """Rate usage files under the contract of a file."""
     contract = read_contract(contract_file)
-    with connect(None) as connection:
-        show_usage(connection, usage, contract, TRAFFIC)
+    with TemporaryDirectory(prefix="weir-bill-") as folder, connect(None) as connection:
+        show_usage(connection, usage, contract, TRAFFIC, Path(folder))
         rate(connection, [alone(contract, contract_file)])
 
         def records(sql: str) -> list[dict[str, Any]]:
