@@ -14,7 +14,7 @@ from typing import Any
 
 from lake.contracts import Contract, PriceContractError, read_contract
 from lake.contracts.folder import alone
-from lake.reads import connect
+from lake.reads import connect, quote_literal
 from orchestration.commands.output import (
     console,
     grouped,
@@ -92,6 +92,8 @@ def rate_files(contract_file: Path, usage: Sequence[Path]) -> Rated:
     """Rate usage files under the contract of a file."""
     contract = read_contract(contract_file)
     with TemporaryDirectory(prefix="weir-bill-") as folder, connect(None) as connection:
+        # what does not fit in memory goes there, and not into the folder one happens to be in
+        connection.execute(f"set temp_directory = {quote_literal(folder)}")
         show_usage(connection, usage, contract, TRAFFIC, Path(folder))
         rate(connection, [alone(contract, contract_file)])
 
