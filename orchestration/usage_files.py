@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import duckdb
 
@@ -224,12 +223,12 @@ def _check_rows(connection: duckdb.DuckDBPyConnection, file: _File) -> _Facts:
         raise _unreadable(file, error) from error
     rows, slots, scopes, is_aligned, bad = row or (0, 0, 0, None, 0)
     if bad:
-        _refuse(connection, file.given or file)
+        raise _first_bad(connection, file.given or file)
     return _Facts(rows, slots, scopes, bool(is_aligned))
 
 
-def _refuse(connection: duckdb.DuckDBPyConnection, file: _File) -> NoReturn:
-    """Name the first row that cannot be rated."""
+def _first_bad(connection: duckdb.DuckDBPyConnection, file: _File) -> UsageError:
+    """Return the error that names the first row that cannot be rated."""
     checks = _bad(file)
     any_bad = " or ".join(f"({condition})" for condition, _ in checks.values())
     flags = ", ".join(f"({c}) as bad_{n}" for n, (c, _) in checks.items())
@@ -238,16 +237,16 @@ def _refuse(connection: duckdb.DuckDBPyConnection, file: _File) -> NoReturn:
         f"select row_no, {shown}, {flags} from (select *, row_number() over () as row_no "
         f"from {file.relation}) where {any_bad} order by row_no limit 1"
     ).fetchone()
-    if found is None:
-        raise AssertionError(f"{file.path}: a row was bad, and then none was")
-    values = found[1 : 1 + len(checks)]
-    marks = found[1 + len(checks) :]
-    for (column, (_, expected)), value, is_bad in zip(checks.items(), values, marks, strict=True):
-        if is_bad:
-            raise UsageError(
-                f"{file.path}: row {found[0]}: {column}: {value!r}; expected {expected}. "
+    for at, (column, (_, expected)) in enumerate(checks.items(), 1):
+        if found is not None and found[len(checks) + at]:
+            return UsageError(
+                f"{file.path}: row {found[0]}: {column}: {found[at]!r}; expected {expected}. "
                 "Correct it."
             )
+    return UsageError(
+        f"{file.path}: a row that cannot be rated is gone; expected a file that nobody writes. "
+        "Rate it when it is whole."
+    )
 
 
 def _select(file: _File, vendor: str, facts: _Facts) -> str:

@@ -22,16 +22,20 @@ from orchestration.settings import PROJECT, tool
 BILLING_STEPS = (
     "completeness",
     "days",
+    "direct",
     "lines",
     "months",
     "narrowed",
     "quantities",
+    "ranked",
     "reach",
     "samples",
-    "summed",
+    "slots",
     "traffic",
     "usage",
     "usage_lines",
+    "volumes",
+    "ways",
 )
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],
