@@ -153,11 +153,12 @@ def _value(file: _File, column: str) -> str:
                 f"{file.path}: {column} is a {kind}; expected whole numbers. Write it as integers: "
                 "a binary fraction is no count of bytes."
             )
-        digits = f"regexp_full_match(trim({name}), '[0-9]{{1,19}}')"
-        number = f"case when {digits} then try_cast(trim({name}) as bigint) end"
+        # a cast alone would read 1e3, 1_000 and 0x10 too
+        digits = f"regexp_full_match({name}, ' *[0-9]{{1,19}} *')"
+        number = f"case when {digits} then try_cast({name} as bigint)"
         if column == "bytes":
-            return number
-        return f"case when {name} is null or trim({name}) = '' then 0 else {number} end"
+            return f"{number} end"
+        return f"{number} when {name} is null or trim({name}) = '' then 0 end"
     if column == "slot_start":
         return f"try_cast({name} as timestamptz)"
     if column == "period":
