@@ -23,7 +23,7 @@ from lake.contracts.folder import Governed
 from lake.reads import quote_identifier
 from orchestration.settings import DBT_PROJECT
 
-_MACROS = ("money", "calendar", "ranks", "billing")
+_MACROS = ("money", "calendar", "ranks", "billing", "samples")
 #: in the order in which they read each other; the first relation is the caller's
 MODELS = (
     "intermediate/billing/int_billing__months",
