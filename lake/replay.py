@@ -22,6 +22,7 @@ from lake.crash import crashpoint
 from lake.deliveries import Delivery, read_ledger, record
 from lake.ingest import BATCH_BYTES, BATCH_DELIVERIES, Progress, judge, sources_of
 from lake.landing import LandedObject, Landing
+from lake.ledger import Books
 from lake.plan import with_verdict
 from lake.protection import Protection
 from lake.readings import Reading
@@ -126,9 +127,12 @@ class Replay:
     def _batch(self, mine: Mapping[str, Source], groups: Sequence[Group], *, is_dry: bool) -> int:
         """Read, judge and settle some groups; return the lines read."""
         handles = open_handles(self.catalog, self.record)
-        with Stager(
-            self.landing, handles.bronze, self.sources, self.protection, self.now, self.workers
-        ) as stager:
+        with (
+            Stager(
+                self.landing, handles.bronze, self.sources, self.protection, self.now, self.workers
+            ) as stager,
+            Books() as books,
+        ):
             read = self._read(stager, groups)
             try:
                 crashpoint("staged")
@@ -138,7 +142,13 @@ class Replay:
                 stager.discard(read.values())
                 raise
             settler = Settler(
-                self.catalog, self.record, mine, stager, lambda s: judge(self.audit, s), self.now
+                self.catalog,
+                self.record,
+                mine,
+                stager,
+                lambda s: judge(self.audit, s),
+                self.now,
+                books,
             )
             taken: dict[str, Staged] = {}
             for group in groups:
