@@ -141,15 +141,7 @@ class Replay:
             except BaseException:
                 stager.discard(read.values())
                 raise
-            settler = Settler(
-                self.catalog,
-                self.record,
-                mine,
-                stager,
-                lambda s: judge(self.audit, s),
-                self.now,
-                books,
-            )
+            settler = self._settler(mine, stager, books)
             taken: dict[str, Staged] = {}
             for group in groups:
                 if group.content_id not in read:
@@ -170,6 +162,11 @@ class Replay:
                 after = settler.changes
         self._report([g for g in groups if g.content_id in taken], after)
         return sum(s.delivery.lines or 0 for s in read.values())
+
+    def _settler(self, mine: Mapping[str, Source], stager: Stager, books: Books) -> Settler:
+        return Settler(
+            self.catalog, self.record, mine, stager, lambda s: judge(self.audit, s), self.now, books
+        )
 
     def _read(self, stager: Stager, groups: Sequence[Group]) -> dict[str, Staged]:
         """Read one object of each group, by content; who has none left is reported."""
