@@ -70,18 +70,33 @@ def test_a_sample_says_logged_factor_with_its_interval_and_billed_and_silence_is
         assert spine == [("a", *rest, 1011, *ends), ("b", *rest, 5, *ends)]
 
 
-def test_rows_are_ranked_as_they_come_only_where_each_is_a_sample() -> None:
-    slots = local_slots("UTC", MARCH)
-    usage = [Usage(slots[0], scope, 10**9) for scope in "abcde"]
-    usage += [Usage(slots[1], "a", 7), Usage(slots[0], "b", 7), Usage(slots[1], "d", 2**48)]
-    usage += [Usage(slots[1], "e", 2**48 - 1, bytes_in=2**48 - 1)]
-    table = incomplete(table_of(usage), [2], 999_999)
+def _ranked_as_they_come(
+    usage: Sequence[Usage], incomplete_rows: Sequence[int] = ()
+) -> list[tuple[str, bool]]:
+    """Return the scopes that were ranked in one pass, and whether that was right."""
+    table = incomplete(table_of(usage), incomplete_rows, 999_999)
     with rating(table, contract([P95 | {"direction": "sum"}])) as connection:
-        found = connection.execute(
+        return connection.execute(
             "select scope, is_exact from int_billing__direct order by scope"
         ).fetchall()
-    # b has two rows of a slot, c an incomplete one, d one too large for the key
-    assert found == [("a", True), ("b", False), ("c", False), ("d", False), ("e", True)]
+
+
+def test_rows_are_ranked_as_they_come_only_where_each_is_a_sample() -> None:
+    slots = local_slots("UTC", MARCH)
+    usage = [Usage(slots[0], scope, 10**9) for scope in "abcd"]
+    usage += [Usage(slots[1], "a", 7), Usage(slots[0], "b", 7)]
+    usage += [Usage(slots[1], "d", 2**48 - 1, bytes_in=2**48 - 1)]
+    # b has two rows of a slot, c an incomplete one
+    expected = [("a", True), ("b", False), ("c", False), ("d", True)]
+    assert _ranked_as_they_come(usage, [2]) == expected
+
+
+@pytest.mark.parametrize("huge", [{"bytes": 2**48}, {"bytes": 1, "bytes_in": 2**48}])
+def test_usage_with_a_row_too_large_for_a_narrow_key_is_summed_first(huge: dict[str, int]) -> None:
+    slots = local_slots("UTC", MARCH)
+    usage = [Usage(slots[0], "a", 10**9), Usage(slots[1], "b", **huge)]
+    assert _ranked_as_they_come(usage[:1]) == [("a", True)]
+    assert _ranked_as_they_come(usage) == []
 
 
 def _random_usage(dice: random.Random, zone: str) -> list[Usage]:
