@@ -453,6 +453,7 @@ MART_TABLES: dict[str, tuple[str, ...]] = {
         "qos_hops_hourly",
         "pop_headroom_hourly",
         "rosetta_hourly",
+        "streams_hourly",
     ),
     "rollup": ("qos_daily", "qos_pops_daily", "qos_buckets_daily"),
     "engagement": ("engagement_hourly",),

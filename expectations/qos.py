@@ -140,6 +140,32 @@ HOURS: tuple[Part, ...] = (
         {"hops_requests_difference": "requests", "hops_bytes_difference": "bytes"},
     ),
     Part(
+        "marts.streams_hourly",
+        "hour",
+        {
+            "streams_duplicate_keys": _unique("hour, cdn, pop, customer, stream"),
+            "streams_negative_rows": violations("requests >= 0 and bytes >= 0"),
+        },
+    ),
+    # by location and customer: bills take the shares of streams of each
+    Part(
+        """(
+            select hour, cdn, pop, customer, sum(requests) as requests, sum(bytes) as bytes
+            from (
+                select hour, cdn, pop, customer, requests, bytes from marts.streams_hourly
+                where {hour_range}
+                union all
+                select date_trunc('hour', slot_start), cdn, pop, customer, -requests, -bytes
+                from marts.traffic_5m where {traffic_range}
+            ) group by all
+        )""",
+        "hour",
+        {
+            "streams_requests_difference": "sum(abs(requests))",
+            "streams_bytes_difference": "sum(abs(bytes))",
+        },
+    ),
+    Part(
         "marts.rosetta_hourly",
         "hour",
         {

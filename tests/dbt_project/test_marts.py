@@ -22,6 +22,7 @@ QOS = (
     "qos_hops_hourly",
     "pop_headroom_hourly",
     "rosetta_hourly",
+    "streams_hourly",
 )
 BILLING = (
     "usage_monthly", "bill_lines", "bills", "bill_allocations", "what_ifs", "unit_costs",
@@ -329,6 +330,10 @@ def test_every_test_of_the_project_fails_where_its_rule_is_broken(weir):
         connection.execute("update marts.usage_monthly set logged_bytes = 5")
         connection.execute("update marts.bills set amount = 7")
         connection.execute("update marts.engagement_hourly set valid_plays = 9")
+        connection.execute(
+            "insert into marts.streams_hourly by name select s.* replace ('s' || n as stream) "
+            "from (from marts.streams_hourly limit 1) as s, range(101) as t(n)"
+        )
     result = weir.invoke("test", "--select", "test_type:data")
     status = {r.node.name: str(r.status) for r in result.result.results}
     assert set(status) == set(names)

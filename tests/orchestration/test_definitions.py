@@ -28,6 +28,8 @@ BILLING_STEPS = (
     "quantities",
     "reach",
     "samples",
+    "stream_usage",
+    "streams",
     "summed",
     "traffic",
     "usage",
@@ -71,6 +73,7 @@ ASSETS = {
         "marts/qos_places_hourly",
         "marts/qos_pops_daily",
         "marts/rosetta_hourly",
+        "marts/streams_hourly",
         "marts/traffic_5m",
         "marts/ttfb_buckets_hourly",
     ],
@@ -98,6 +101,7 @@ ASSETS = {
         "gold/qos_places_hourly",
         "gold/qos_pops_daily",
         "gold/rosetta_hourly",
+        "gold/streams_hourly",
         "gold/traffic_5m",
         "gold/ttfb_buckets_hourly",
         "gold/unit_costs",
@@ -241,6 +245,7 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
         "gold/qos_hops_hourly",
         "gold/qos_places_hourly",
         "gold/rosetta_hourly",
+        "gold/streams_hourly",
     }
     assert selected["refresh_rollup"] == {
         f"{layer}/{mart}"
