@@ -61,8 +61,9 @@ MACROS = (
            list_filter(try(json_keys(headers)), lambda k: lower(k) in
              ('cmcd-object', 'cmcd-request', 'cmcd-session', 'cmcd-status')),
            lambda k: url_encode(headers ->> ('$."' || k || '"'))), '%2C%20%2C'), '') end""",
-    """create or replace macro object_type_of(path) as
-       case lower(coalesce(nullif(regexp_extract(path, '[.]([A-Za-z0-9]+)$', 1), ''), ''))
+    # extension: a column, as a case reads its operand again for each of its branches
+    """create or replace macro object_type_of(path, extension) as
+       case extension
          when 'm3u8' then 'manifest' when 'mpd' then 'manifest'
          when 'key' then 'key'
          when 'vtt' then 'caption' when 'srt' then 'caption' when 'ttml' then 'caption'
@@ -85,15 +86,18 @@ AS_LOGGED = (
 
 
 def path_steps(path: str) -> dict[str, str]:
-    """Return the derived columns that end in path_d, the path decoded to its fixpoint.
+    """Return the derived columns that end in path_d, the path decoded to its fixpoint, and ext_d.
 
-    Three times reaches the fixpoint of everything seen in real logs (%25252B).
+    Three times reaches the fixpoint of everything seen in real logs (%25252B). ext_d: what stands
+    behind the last dot, in lower case; empty without one.
     """
     return {
         "path_0": path,
         "path_1": "decode_once(path_0)",
         "path_2": "decode_once(path_1)",
         "path_d": "decode_once(path_2)",
+        "ext_d": "case when contains(path_d, '.') "
+        "then lower(split_part(path_d, '.', -1)) else '' end",
     }
 
 

@@ -1,16 +1,18 @@
 """CMCD (CTA-5004, version 1 and 2): from the text of a dictionary to the columns it fills.
 
 Works on Arrow after the typed read. The text is percent-encoded once, as in a query; headers and
-columns are encoded on the way here (`cmcd_text` in lake.canonical). Players repeat themselves: a
-chunk of 50,000 requests has some 700,000 pairs `key=value` and a fraction of that distinct ones,
-so each distinct pair is decoded and cast once. Of equal keys the first counts. What one pair says
-is in lake.cmcd_keys.
+columns are encoded on the way here (`cmcd_text` in lake.canonical), and a log that encodes what it
+logs once more says so (`TWICE`). Players repeat themselves: a chunk of 50,000 requests has some
+700,000 pairs `key=value` and a fraction of that distinct ones, so texts are cut before they are
+decoded, and each distinct pair is decoded and cast once (lake.cmcd_pairs). Of equal keys the first
+counts. What one pair says is in lake.cmcd_keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,23 +22,25 @@ from pyiceberg.types import StructType
 
 from lake.arrow_schema import arrow_type
 from lake.cmcd_columns import CMCD, CMCD_V2
-from lake.cmcd_keys import BIT, CODES, COLUMNS, DEVIATIONS, key_of, kind_of, pairs_sql
+from lake.cmcd_keys import BIT, CODES, COLUMNS, DEVIATIONS, key_of, kind_of
+from lake.cmcd_pairs import ENCODED, ENCODED_TWICE, PLAIN, KnownPairs, numbered
 from lake.engine import Engine
 
-#: the column that is still text after the read, and those it fills besides
+#: the column that is still text after the read, the same where the log encodes what it logs once
+#: more, and those it fills besides
 TEXT = "cmcd"
+TWICE = "cmcd_twice"
 SECOND = "cmcd_v2"
 FLAWS = "cmcd_deviations"
 #: the object type of a path that ends in it: a segment, unless the player calls it an init segment
 MP4 = "mp4"
 
-_COMMA = "%2C"
 _VERSION = CODES["v"]
 #: members of a dictionary (RFC 8941): a comma in a quoted string is none between members, a quote
 #: that nothing ends is a character like others
 _MEMBERS = r"""regexp_extract_all(pair, '(?:"(?:[^"\\]|\\.)*"|[^,])+')"""
 
-_Ints = npt.NDArray[np.int64]
+_Ints = npt.NDArray[np.signedinteger[Any]]
 _Flags = npt.NDArray[np.bool_]
 
 
@@ -44,7 +48,8 @@ _Flags = npt.NDArray[np.bool_]
 class _Pairs:
     """The pairs of some texts.
 
-    at: of each key's code, the distinct pair that each text has of it, or -1.
+    distinct: what is known of pairs; more than these texts have.
+    at: of each key's code, the row of the pair that each text has of it, or -1.
     flaws: of each text, the bits of its deviations.
     again: texts that were cut wrongly: they have to be read another way.
     """
@@ -55,59 +60,140 @@ class _Pairs:
     again: _Ints
 
 
-def _read(split: pa.ListArray, engine: Engine, *, is_encoded: bool, is_last: bool) -> _Pairs:
-    """Read texts that are cut into pairs; is_last: there is no other way to read them."""
+class CmcdReader:
+    """Reads the CMCD of a source's chunks. Not thread-safe: one a parser."""
+
+    def __init__(
+        self, engine: Engine, clean: Callable[[pa.StringArray], pa.StringArray] | None = None
+    ) -> None:
+        """Begin; clean: what may be kept of texts, where it is not everything."""
+        self._engine = engine
+        self._plain = KnownPairs(engine, PLAIN, clean)
+        self._encoded = KnownPairs(engine, ENCODED, clean)
+        self._twice = KnownPairs(engine, ENCODED_TWICE, clean)
+
+    def filled(self, rows: pa.Table) -> pa.Table:
+        """Return rows with the cmcd struct in place of its text, and what it says of the object."""
+        column = next((c for c in (TEXT, TWICE) if c in rows.column_names), None)
+        if column is None:
+            return rows
+        texts = rows.column(column).combine_chunks()
+        present = pc.fill_null(pc.not_equal(texts, ""), fill_value=False)
+        present = present.to_numpy(zero_copy_only=False)
+        find = self._found if column == TEXT else self._found_twice
+        found = find(texts)
+        values = {name: _values(found, name, len(texts)) for name in COLUMNS}
+        at = rows.schema.get_field_index(column)
+        rows = rows.set_column(at, TEXT, _struct(CMCD, values, present))
+        added = {c: values[c] for c in (f.name for f in CMCD_V2.fields)}
+        is_second = np.zeros(len(texts), dtype=np.bool_)
+        for of_key in added.values():
+            if of_key.null_count < len(of_key):
+                is_second |= of_key.is_valid().to_numpy(zero_copy_only=False)
+        rows = rows.append_column(SECOND, _struct(CMCD_V2, added, is_second))
+        rows = rows.append_column(FLAWS, _words(found.flaws))
+        if "object_type" not in rows.column_names:
+            return rows
+        return _with_kinds(rows, values["ot"], values["sf"])
+
+    def _found_twice(self, texts: pa.Array) -> _Pairs:
+        """Return the pairs of texts that were encoded once more; others are decoded first."""
+        whole = _read(texts, self._twice)
+        parts = [(np.arange(len(texts)), whole)]
+        again = whole.again
+        if len(again):
+            decoded = self._decoded(_of(texts, again))
+            parts.append((again, self._found(decoded)))
+        return _joined(parts, np.zeros(len(texts), dtype=np.int64))
+
+    def _found(self, texts: pa.Array) -> _Pairs:
+        """Return the pairs of all texts.
+
+        Where commas are encoded throughout, texts are cut before they are decoded: then only
+        distinct pairs need decoding. The others are decoded first. Where a comma may stand in
+        quotes, they are cut by the grammar: that is a regular expression over each whole text.
+        """
+        comma = _holding_comma(texts)
+        is_plain = comma.to_numpy(zero_copy_only=False)
+        first = np.flatnonzero(~is_plain)
+        parts = [(first, _read(_of(texts, first), self._encoded))]
+        rest = np.concatenate((np.flatnonzero(is_plain), first[parts[0][1].again]))
+        flaws = np.zeros(len(texts), dtype=np.int64)
+        if len(rest):
+            plain = self._decoded(_of(texts, rest))
+            parts.append((rest, _read(plain, self._plain)))
+            quoted = pc.fill_null(pc.match_substring(texts, "%22"), fill_value=False)
+            half = pc.and_(comma, quoted).to_numpy(zero_copy_only=False)
+            flaws[half] |= BIT["half_encoded"]
+            careful = parts[1][1].again
+            if len(careful):
+                members = self._members(_of(plain, careful))
+                parts.append((rest[careful], _read_cut(members, self._plain)))
+        return _joined(parts, flaws)
+
+    def _decoded(self, texts: pa.Array) -> pa.Array:
+        return self._of_each("decode_once(pair)", texts)
+
+    def _members(self, texts: pa.Array) -> pa.Array:
+        return self._of_each(_MEMBERS, texts)
+
+    def _of_each(self, expression: str, texts: pa.Array) -> pa.Array:
+        held = self._engine.holding(numbered(texts))
+        found = self._engine.prepared(f"select {expression} as found from {held} order by rn")
+        return found.column("found").combine_chunks()
+
+
+def _read(texts: pa.Array, known: KnownPairs) -> _Pairs:
+    """Read texts that are cut at each comma."""
+    return _read_cut(pc.split_pattern(texts, known.writing.comma), known)
+
+
+def _read_cut(split: pa.ListArray, known: KnownPairs) -> _Pairs:
+    """Read texts that are cut into pairs; a text that is null has none."""
     count = len(split)
     encoded = split.flatten().dictionary_encode()
-    which = encoded.indices.to_numpy()
+    distinct, places = known.find(encoded.dictionary)
+    which = places[encoded.indices.to_numpy()]
     starts = split.offsets.to_numpy()
     row = np.repeat(np.arange(count, dtype=np.int32), np.diff(starts))
-    held = engine.holding(_numbered(encoded.dictionary))
-    distinct = engine.prepared(pairs_sql(held, "decode_once(pair)" if is_encoded else "pair"))
-    code = distinct.column("code").to_numpy()
-    present = np.unique(code[code > 0])
-    rank = np.searchsorted(present, code).astype(np.int16)
-    code = code[which]
-    known = np.flatnonzero(code)[::-1]  # backwards: of equal keys the first is written last
-    at = np.full((len(present), count), -1, dtype=np.int64)
-    at[rank[which[known]], row[known]] = which[known]
-    flaws = np.zeros(count, dtype=np.int64)
-    filled = np.flatnonzero(np.diff(starts))
-    firsts = starts[:-1][filled] - starts[0]
-    if len(filled) and (bits := distinct.column("flaws").to_numpy()).any():
-        flaws[filled] = np.bitwise_or.reduceat(bits[which], firsts)
+    codes = distinct.column("code").to_numpy()
+    code = codes[which]
+    firsts = starts[:-1][starts[:-1] < starts[1:]] - starts[0]
     disorder = (code[1:] <= code[:-1]) & (code[1:] > 0)
     disorder[firsts[1:] - 1] = False  # the first pair of a text follows nothing
-    if disorder.any():
+    flaws = np.zeros(count, dtype=np.int64)
+    bits = distinct.column("flaws").to_numpy()
+    if bits[places].any():
+        flaws[row[firsts]] = np.bitwise_or.reduceat(bits[which], firsts)
+    if is_unsorted := bool(disorder.any()):
         later = np.flatnonzero(disorder) + 1
         is_same = code[later] == code[later - 1]
         flaws[row[later[~is_same]]] |= BIT["unsorted"]
         flaws[row[later[is_same]]] |= BIT["repeated_key"]
+    doubt = distinct.column("is_careful").to_numpy()
     again = np.empty(0, dtype=np.int64)
-    if not is_last and (doubt := distinct.column("is_careful").to_numpy()).any():
+    if doubt[places].any():
         again = np.unique(row[doubt[which]]).astype(np.int64)
-    return _Pairs(distinct, dict(zip(present.tolist(), at, strict=True)), flaws, again)
+    present = np.unique(codes[places])
+    at = _placed(np.searchsorted(present, codes), which, row, count, is_unsorted=is_unsorted)
+    known_at = {c: at[n] for n, c in enumerate(present.tolist()) if c}
+    return _Pairs(distinct, known_at, flaws, again)
 
 
-def filled(rows: pa.Table, engine: Engine) -> pa.Table:
-    """Return rows with the cmcd struct in place of its text, and what it says of the object."""
-    if TEXT not in rows.column_names:
-        return rows
-    texts = rows.column(TEXT).combine_chunks()
-    present = pc.fill_null(pc.not_equal(texts, ""), fill_value=False).to_numpy(zero_copy_only=False)
-    found = _found(texts, present, engine)
-    values = {name: _values(found, name, len(texts)) for name in COLUMNS}
-    rows = rows.set_column(rows.schema.get_field_index(TEXT), TEXT, _struct(CMCD, values, present))
-    added = {c: values[c] for c in (f.name for f in CMCD_V2.fields)}
-    is_second = np.zeros(len(texts), dtype=np.bool_)
-    for column in added.values():
-        if column.null_count < len(column):
-            is_second |= column.is_valid().to_numpy(zero_copy_only=False)
-    rows = rows.append_column(SECOND, _struct(CMCD_V2, added, is_second))
-    rows = rows.append_column(FLAWS, _words(found.flaws))
-    if "object_type" not in rows.column_names:
-        return rows
-    return _with_kinds(rows, values["ot"], values["sf"])
+def _placed(rank: _Ints, which: _Ints, row: _Ints, count: int, *, is_unsorted: bool) -> _Ints:
+    """Return of each rank of a key the pair that each text has of it, or -1.
+
+    rank: of each known pair's key. which, row: of each pair of the texts, the known one and the
+    number of its text.
+    """
+    ranks = int(rank.max(initial=-1)) + 1
+    at = np.full(ranks * count, -1, dtype=np.int32)
+    places = (rank * count).astype(np.int32)[which] + row
+    if is_unsorted:  # backwards: of equal keys the first is written last
+        at[places[::-1]] = which[::-1]
+    else:
+        at[places] = which
+    return at.reshape(ranks, count)
 
 
 def _struct(kind: StructType, values: Mapping[str, pa.Array], present: _Flags) -> pa.Array:
@@ -136,48 +222,15 @@ def _words(flaws: _Ints) -> pa.Array:
     return pa.array(words, pa.list_(pa.string())).take(pa.array(which))
 
 
-def _found(texts: pa.Array, present: _Flags, engine: Engine) -> _Pairs:
-    """Return the pairs of all texts.
-
-    Where commas are encoded throughout, texts are cut before they are decoded: then only distinct
-    pairs need decoding. The others are decoded first. Where a comma may stand in quotes, they are
-    cut by the grammar: that is a regular expression over each whole text.
-    """
-    comma, lower = _holding(texts, ","), _holding(texts, "%2c")
-    is_plain = pc.or_(comma, lower).to_numpy(zero_copy_only=False)
-    first = np.flatnonzero(present & ~is_plain)
-    parts = [
-        (first, _read(_cut(_of(texts, first), _COMMA), engine, is_encoded=True, is_last=False))
-    ]
-    again = first[parts[0][1].again]
-    rest = np.concatenate((np.flatnonzero(present & is_plain), again))
-    flaws = np.zeros(len(texts), dtype=np.int64)
-    if len(rest):
-        held = engine.holding(_numbered(_of(texts, rest)))
-        decoded = engine.prepared(f"select decode_once(pair) as text from {held} order by rn")
-        plain = decoded.column("text").combine_chunks()
-        parts.append((rest, _read(_cut(plain, ","), engine, is_encoded=False, is_last=False)))
-        quoted = pc.fill_null(pc.match_substring(texts, "%22"), fill_value=False)
-        half = pc.and_(comma, quoted).to_numpy(zero_copy_only=False)
-        flaws[half] |= BIT["half_encoded"]
-        careful = parts[1][1].again
-        if len(careful):
-            held = engine.holding(_numbered(_of(plain, careful)))
-            cut = engine.prepared(f"select {_MEMBERS} as members from {held} order by rn")
-            members = cut.column("members").combine_chunks()
-            parts.append((rest[careful], _read(members, engine, is_encoded=False, is_last=True)))
-    return _joined(parts, flaws)
-
-
-def _holding(texts: pa.StringArray, part: str) -> pa.BooleanArray:
-    """Tell of each text whether it holds a part; null counts as no.
+def _holding_comma(texts: pa.StringArray) -> pa.BooleanArray:
+    """Tell of each text whether it holds a comma; null counts as no.
 
     Mostly none does, which one look at all of them together tells.
     """
     data = texts.buffers()[2]
-    if data is None or data.to_pybytes().find(part.encode()) < 0:
+    if data is None or data.to_pybytes().find(b",") < 0:
         return pa.repeat(pa.scalar(False), len(texts))
-    return pc.fill_null(pc.match_substring(texts, part), fill_value=False)
+    return pc.fill_null(pc.match_substring(texts, ","), fill_value=False)
 
 
 def _joined(parts: list[tuple[_Ints, _Pairs]], flaws: _Ints) -> _Pairs:
@@ -206,10 +259,6 @@ def _joined(parts: list[tuple[_Ints, _Pairs]], flaws: _Ints) -> _Pairs:
     return _Pairs(distinct, at, seen, np.empty(0, dtype=np.int64))
 
 
-def _cut(texts: pa.Array, separator: str) -> pa.ListArray:
-    return pc.split_pattern(texts, separator)
-
-
 def _of(texts: pa.Array, rows: _Ints) -> pa.Array:
     return texts if len(rows) == len(texts) else texts.take(pa.array(rows))
 
@@ -228,7 +277,3 @@ def _with_kinds(rows: pa.Table, object_type: pa.Array, stream_format: pa.Array) 
     streams = pc.if_else(is_hls, "hls", pc.if_else(is_dash, "dash", streams))
     rows = rows.set_column(rows.schema.get_field_index("object_type"), "object_type", kinds)
     return rows.set_column(rows.schema.get_field_index("stream_kind"), "stream_kind", streams)
-
-
-def _numbered(texts: pa.Array) -> pa.Table:
-    return pa.table({"rn": pa.array(np.arange(len(texts))), "pair": texts})

@@ -141,14 +141,16 @@ _FLAWS = f"""case when code = 0 then
       then {BIT["missing_version"]} else 0 end"""
 
 
-def pairs_sql(table: str, pair: str) -> str:
+def pairs_sql(table: str, once: str, pair: str, doubtful: str) -> str:
     """Return the query of distinct pairs: which key each has, and its value as every type.
 
-    table: rn and pair (as it was cut out). pair: SQL that decodes it. is_careful tells of a pair
-    that a comma inside its quotes may have cut.
+    table: rn and pair, as it was cut out. once: SQL that brings it to what a query holds. pair: SQL
+    of `once` decoded. doubtful: SQL of whether `pair` is cut wrongly. is_careful tells of a pair
+    that is, or that a comma inside its quotes may have cut.
     """
     return f"""
-      select cast(code as smallint) as code, is_odd or contains(pair, '\\') as is_careful,
+      select cast(code as smallint) as code,
+        is_doubtful or is_odd or contains(pair, '\\') as is_careful,
         double, bigint, flag, nullif(value, '') as text, audio,
         cast(audio as bigint) as audio_whole,
         cast(total as bigint) as total, cast({_FLAWS} as smallint) as flaws
@@ -164,7 +166,8 @@ def pairs_sql(table: str, pair: str) -> str:
           {_ODD.format("pair")} as is_odd,
           case when not contains(pair, '\\') then {_ODD.format("pair")}
             else {_ODD.format(_WITHOUT_ESCAPED)} end as is_open
-      from (select rn, {pair} as pair,
-          contains(pair, '%') and try(url_decode(pair)) is null as is_broken
-      from {table})))))))
+      from (select rn, {pair} as pair, is_doubtful,
+          contains(once, '%') and try(url_decode(once)) is null as is_broken
+      from (select rn, {once} as once, {doubtful} as is_doubtful
+      from {table}))))))))
       order by rn"""

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lake import cmcd
+from lake.cmcd import CmcdReader
 from lake.engine import Engine
 from lake.fastread import FastReader
 from lake.formats.base import Family, Layout, Reject, Row, Skip
@@ -33,6 +33,7 @@ from lake.slices import taken
 from lake.source import Source
 from lake.totals import ParseTotals
 from lake.unpacked import BYTE_ORDER_MARK, LongLine
+from lake.urls import clean_names
 
 _HEAD_BYTES = 1 << 18
 #: why a line is rejected whose values are of the right type and cannot be computed with
@@ -67,6 +68,7 @@ class Parser:
         self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
         self._reader = FastReader(self._engine, self._projection, family)
+        self._cmcd = CmcdReader(self._engine, clean_names if protection is not None else None)
         self._repeats = Repeats()
         #: rejected rows of a columnar object by number, where a person looks at it
         self.raws: dict[int, bytes] = {}
@@ -231,7 +233,7 @@ class Parser:
     def _finish(self, table: pa.Table, constants: Constants) -> pa.Table:
         """Protect whom the rows name, add the constants, bring all into the record's schema."""
         n = table.num_rows
-        table = cmcd.filled(table, self._engine)
+        table = self._cmcd.filled(table)
         table = self._protection.apply(table, self._allow) if self._protection else as_logged(table)
         fixed: dict[str, object] = {
             "source": self.source.name,

@@ -112,6 +112,8 @@ class Projection:
             for f in self.family.record.schema.fields
             if f.name in expressions
         )
+        if cmcd.TWICE in canonical:
+            columns += f", cast({canonical[cmcd.TWICE]} as VARCHAR) as {cmcd.TWICE}"
         return f"{columns} from {_derived(f'{relation} raw', derived)}"
 
 

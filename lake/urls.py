@@ -139,10 +139,7 @@ def clean(rows: pa.Table, allow: Collection[str]) -> pa.Table:
             rows = _with(rows, name, _each(column, keep))
     for name in _NAMES if "content_id" in rows.column_names else ():
         if name in rows.column_names:
-            rows = _with(rows, name, _suspects(rows.column(name).combine_chunks(), kept_text))
-    for name in ("cmcd", "cmcd_v2"):
-        if name in rows.column_names:
-            rows = _with(rows, name, _clean_cmcd(rows.column(name).combine_chunks()))
+            rows = _with(rows, name, clean_names(rows.column(name).combine_chunks()))
     return rows
 
 
@@ -163,25 +160,15 @@ def _clean_paths(rows: pa.Table, allow: Collection[str]) -> pa.Table:
     return rows
 
 
-def _clean_cmcd(cmcd: pa.StructArray) -> pa.StructArray:
-    """Clean the text values of CMCD."""
-    if cmcd.null_count == len(cmcd):
-        return cmcd
-    children = list(cmcd.flatten())
-    for at, field in enumerate(cmcd.type):
-        if pa.types.is_string(field.type) and children[at].null_count < len(cmcd):
-            children[at] = _suspects(children[at], kept_text)
-    return pa.StructArray.from_arrays(children, fields=list(cmcd.type), mask=cmcd.is_null())
-
-
-def _suspects(texts: pa.StringArray, keep: Callable[[str], str | None]) -> pa.StringArray:
+def clean_names(texts: pa.StringArray) -> pa.StringArray:
+    """Return texts as CMCD has them, without those that may not be kept (`kept_text`)."""
     suspect = pc.or_(
         pc.match_substring_regex(texts, _SUSPECT_TEXT), pc.greater(pc.utf8_length(texts), _MAX_TEXT)
     )
     suspect = pc.fill_null(suspect, False)
     if not pc.any(suspect).as_py():
         return texts
-    return pc.replace_with_mask(texts, suspect, _each(texts.filter(suspect), keep))
+    return pc.replace_with_mask(texts, suspect, _each(texts.filter(suspect), kept_text))
 
 
 def _each(texts: pa.StringArray, keep: Callable[[str], str | None]) -> pa.StringArray:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from lake import canonical as sql
+from lake import cmcd
 from lake.formats.base import Layout
 from lake.source import Source
 
@@ -100,7 +101,7 @@ class Columns:
 
 def end_of_standard(col: Columns) -> str:
     """Return the SQL of the end of the response in a standard log: by the millisecond if told."""
-    by_second = f"try(cast({col('date')} + {col('time')} as timestamptz))"
+    by_second = f"try(make_timestamptz(epoch_us({col('date')} + {col('time')})))"
     if "timestamp(ms)" not in col:
         return by_second
     ms = col("timestamp(ms)")
@@ -116,14 +117,13 @@ def derived_sql(col: Columns, end: str, path: str, query: str) -> Mapping[str, s
     return {
         "end_at": end,
         # a year that no time stamp holds makes the line's time null, not the file's
-        "event_time": f"try({end} - to_microseconds({taken_us}))",
+        "event_time": f"try(make_timestamptz(epoch_us(end_at) - {taken_us}))",
         "host_l": f"plain_host(coalesce({col('x-host-header')}, {col('cs(Host)')}))",
         "path_r": path,
         **sql.path_steps("path_r"),
         "query_r": query,
         "cache_d": col.expression(_HIT),
         "aborted_d": col.expression(_ABORTED),
-        "query_d": "decode_once(query_r)",
     }
 
 
@@ -142,13 +142,14 @@ def canonical_sql(col: Columns, source: Source) -> Mapping[str, str]:
         "host-port": f"odd_port(coalesce({col('x-host-header')}, {col('cs(Host)')}))",
         "cache-behavior-path-pattern": col("cache-behavior-path-pattern"),
     }
-    identity = [col(c) for c in ("cs(Host)", "x-edge-request-id", "c-ip", "c-port")]
+    request = col("x-edge-request-id")
+    identity = [col("cs(Host)"), request, col("c-ip"), col("c-port"), "path_r"]
+    # a request with an id is told by it: to hash its query string too would double the work
+    query = f"case when {request} is null then query_r end"
     return {
         "event_time_precision": _precision(col, "timestamp(ms)") if by_ms else "'end_s'",
         "end_time": "end_at",
-        "row_key": sql.row_key(
-            [*identity, "path_r", "query_r", "epoch_us(end_at)", "epoch_us(event_time)"]
-        ),
+        "row_key": sql.row_key([*identity, query, "epoch_us(end_at)"]),
         "customer": sql.lookup("host_l", source.customers),
         "request_id": col("x-edge-request-id"),
         "pop": edge,
@@ -187,22 +188,25 @@ def canonical_sql(col: Columns, source: Source) -> Mapping[str, str]:
         "error_detail": f"case when {col('x-edge-result-type')} = 'Error' "
         f"then {col('x-edge-detailed-result-type')} end",
         "is_viewer": "true",
-        "object_type": "object_type_of(path_d)",
+        "object_type": "object_type_of(path_d, ext_d)",
         "stream_kind": "stream_kind_of(path_d)",
-        "cmcd": cmcd_text(col),
+        **cmcd_of(col),
         "extra": sql.extra_map(extra),
     }
 
 
-def cmcd_text(col: Columns) -> str:
-    """Return the SQL of CMCD as one text: of its own columns, else out of the query string."""
-    in_query = "cmcd_of(query_d)"
+def cmcd_of(col: Columns) -> Mapping[str, str]:
+    """Return the SQL of CMCD as one text: of its own columns, else out of the query string.
+
+    A query string stands in the log percent-encoded once more.
+    """
     # the order of the columns is the vendor's, not the player's: sorted, it is no deviation
     keys = sorted((key, name) for name, key in CMCD.items() if name in col)
     pairs = [_pair(key, col(name)) for key, name in keys]
     if not pairs:
-        return in_query
-    return f"coalesce(nullif(concat_ws(',', {', '.join(pairs)}), ''), {in_query})"
+        return {cmcd.TWICE: "cmcd_of(query_r)"}
+    own = f"nullif(concat_ws(',', {', '.join(pairs)}), '')"
+    return {cmcd.TEXT: f"coalesce({own}, cmcd_of(decode_once(query_r)))"}
 
 
 def _pair(key: str, value: str) -> str:

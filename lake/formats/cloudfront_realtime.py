@@ -37,7 +37,7 @@ class CloudFrontRealtime(Family):
     """Real-time log."""
 
     name = "cloudfront_realtime"
-    version = 1
+    version = 2
     record = CDN_REQUESTS
     cdn = "cloudfront"
 

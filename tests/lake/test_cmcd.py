@@ -31,6 +31,7 @@ MARKS = ["CMCD", "br=", "sid=", '"', ",", "(", ")", ";ot=v", "\\", "%", "%22", "
 def read():
     """Give the reading of texts as they stand in queries: what is filled, and the deviations."""
     engine = Engine()
+    reader = cmcd.CmcdReader(engine)
 
     def of(texts):
         plain = ["other"] * len(texts)
@@ -41,7 +42,7 @@ def read():
                 "stream_kind": pa.array(plain, pa.string()),
             }
         )
-        found = cmcd.filled(rows, engine)
+        found = reader.filled(rows)
         assert found.schema.field("cmcd").type.num_fields == len(CMCD.fields)
         assert found.schema.field("cmcd_v2").type.num_fields == len(CMCD_V2.fields)
         return [
