@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     NamespaceAlreadyExistsError,
@@ -24,6 +23,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from lake.locations import S3Location, sqlite_file
 from lake.records import RECORDS, Record
 from lake.settings import LakeSettings
+from lake.sql_catalog import RememberingCatalog
 
 _ATTEMPTS_TO_MAKE = 5
 
@@ -48,11 +48,11 @@ def open_catalog(settings: LakeSettings) -> Catalog:
     return _made_once(settings.catalog_uri, properties)
 
 
-def _made_once(uri: str, properties: Mapping[str, str]) -> SqlCatalog:
+def _made_once(uri: str, properties: Mapping[str, str]) -> RememberingCatalog:
     """Open a SQL catalog; of several that make its tables at once, the others try again."""
     for attempt in range(_ATTEMPTS_TO_MAKE):
         try:
-            return SqlCatalog("weir", uri=uri, pool_pre_ping="true", **properties)
+            return RememberingCatalog("weir", uri=uri, pool_pre_ping="true", **properties)
         except (IntegrityError, ProgrammingError, OperationalError) as err:
             made_by_another = "already exists" in str(err) or isinstance(err, IntegrityError)
             if not made_by_another or attempt == _ATTEMPTS_TO_MAKE - 1:

@@ -19,7 +19,7 @@ from lake.crash import crashpoint
 from lake.deliveries import Delivery
 from lake.formats import family_of
 from lake.landing import LandedObject, Landing
-from lake.ledger import Ledger
+from lake.ledger import Books
 from lake.offers import new_objects
 from lake.plan import with_verdict
 from lake.protection import Protection
@@ -127,15 +127,17 @@ class Ingest:
         """
         completed = complete_pending(self.catalog)
         mine = sources_of(self.sources, self.record)
-        new = new_objects(self.landing, mine.values(), table_of(self.catalog, DELIVERIES), hinted)
-        crashpoint("listed")
-        total, done, lines = len(new), 0, 0
-        for batch in batches(new):
-            lines += self._batch(mine, batch, frozenset())
-            done += len(batch)
-            self.progress(Progress(done, total, lines))
-        # also without anything new: heals what a race or a release left to do
-        self._batch(mine, [], frozenset(released))
+        with Books() as books:
+            ledger = books.at(table_of(self.catalog, DELIVERIES))
+            new = new_objects(self.landing, mine.values(), ledger, hinted)
+            crashpoint("listed")
+            total, done, lines = len(new), 0, 0
+            for batch in batches(new):
+                lines += self._batch(mine, batch, frozenset(), books)
+                done += len(batch)
+                self.progress(Progress(done, total, lines))
+            # also without anything new: heals what a race or a release left to do
+            self._batch(mine, [], frozenset(released), books)
         return IngestReport(
             tuple(self._changes),
             tuple(self._results),
@@ -144,16 +146,19 @@ class Ingest:
             tuple(self._vanished),
         )
 
-    def _batch(self, mine: Mapping[str, Source], objects: Objects, released: frozenset[str]) -> int:
+    def _batch(
+        self,
+        mine: Mapping[str, Source],
+        objects: Objects,
+        released: frozenset[str],
+        books: Books,
+    ) -> int:
         """Stage, judge and commit one batch; return the lines read."""
         handles = open_handles(self.catalog, self.record)
-        with (
-            Ledger(handles.ledger) as ledger,
-            Stager(
-                self.landing, handles.bronze, self.sources, self.protection, self.now, self.workers
-            ) as stager,
-        ):
-            staged = stager.stage_all(objects, ledger.passed)
+        with Stager(
+            self.landing, handles.bronze, self.sources, self.protection, self.now, self.workers
+        ) as stager:
+            staged = stager.stage_all(objects, books.at(handles.ledger).passed)
             self._vanished += [o.key for o in stager.vanished]
             try:
                 crashpoint("staged")
@@ -167,7 +172,13 @@ class Ingest:
             stager.discard(held)
             judged = [s.without_files() if s in held else s for s in judged]
             settler = Settler(
-                self.catalog, self.record, mine, stager, lambda s: judge(self.audit, s), self.now
+                self.catalog,
+                self.record,
+                mine,
+                stager,
+                lambda s: judge(self.audit, s),
+                self.now,
+                books,
             )
             settler.settle(judged, report.results, released)
         self._changes += settler.changes

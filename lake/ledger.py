@@ -158,3 +158,33 @@ class Ledger:
     def _count(self) -> int:
         found = self._connection.execute("select count(*) from members").fetchall()
         return int(found[0][0])
+
+
+class Books:
+    """The ledger that was opened last: as long as the table stays as it is, it is not read again.
+
+    A run plans on the same state of the ledger several times. Not thread-safe; the ledgers are.
+    """
+
+    def __init__(self) -> None:
+        self._open: Ledger | None = None
+        self._state: str | None = None
+
+    def at(self, history: Table) -> Ledger:
+        """Return the ledger at the state of a table handle; that of another state is closed."""
+        if self._open is None or self._state != history.metadata_location:
+            self.close()
+            self._open, self._state = Ledger(history), history.metadata_location
+        return self._open
+
+    def close(self) -> None:
+        """Free the connection."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def __enter__(self) -> Books:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pyiceberg.table import Table
-
 from lake.landing import LandedObject, Landing
 from lake.ledger import Ledger
 from lake.source import Source
@@ -14,7 +12,7 @@ from lake.source import Source
 def new_objects(
     landing: Landing,
     sources: Iterable[Source],
-    deliveries: Table,
+    ledger: Ledger,
     hinted: Sequence[str] | None = None,
 ) -> list[tuple[Source, LandedObject]]:
     """Return what the ledger does not know, oldest first.
@@ -26,8 +24,7 @@ def new_objects(
         for source in sources
         for o in _offered(landing, source, hinted)
     }
-    with Ledger(deliveries) as ledger:
-        new = [found[i] for i in ledger.unknown(list(found))]
+    new = [found[i] for i in ledger.unknown(list(found))]
     return sorted(new, key=lambda pair: (pair[1].last_modified, pair[1].key))
 
 

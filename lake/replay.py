@@ -22,6 +22,7 @@ from lake.crash import crashpoint
 from lake.deliveries import Delivery, read_ledger, record
 from lake.ingest import BATCH_BYTES, BATCH_DELIVERIES, Progress, judge, sources_of
 from lake.landing import LandedObject, Landing
+from lake.ledger import Books
 from lake.plan import with_verdict
 from lake.protection import Protection
 from lake.readings import Reading
@@ -126,9 +127,12 @@ class Replay:
     def _batch(self, mine: Mapping[str, Source], groups: Sequence[Group], *, is_dry: bool) -> int:
         """Read, judge and settle some groups; return the lines read."""
         handles = open_handles(self.catalog, self.record)
-        with Stager(
-            self.landing, handles.bronze, self.sources, self.protection, self.now, self.workers
-        ) as stager:
+        with (
+            Stager(
+                self.landing, handles.bronze, self.sources, self.protection, self.now, self.workers
+            ) as stager,
+            Books() as books,
+        ):
             read = self._read(stager, groups)
             try:
                 crashpoint("staged")
@@ -137,9 +141,7 @@ class Replay:
             except BaseException:
                 stager.discard(read.values())
                 raise
-            settler = Settler(
-                self.catalog, self.record, mine, stager, lambda s: judge(self.audit, s), self.now
-            )
+            settler = self._settler(mine, stager, books)
             taken: dict[str, Staged] = {}
             for group in groups:
                 if group.content_id not in read:
@@ -160,6 +162,11 @@ class Replay:
                 after = settler.changes
         self._report([g for g in groups if g.content_id in taken], after)
         return sum(s.delivery.lines or 0 for s in read.values())
+
+    def _settler(self, mine: Mapping[str, Source], stager: Stager, books: Books) -> Settler:
+        return Settler(
+            self.catalog, self.record, mine, stager, lambda s: judge(self.audit, s), self.now, books
+        )
 
     def _read(self, stager: Stager, groups: Sequence[Group]) -> dict[str, Staged]:
         """Read one object of each group, by content; who has none left is reported."""

@@ -18,7 +18,7 @@ from lake.batches import Manifest
 from lake.commit import Handles, LostRaceError, commit_batch, open_handles, write_data_file
 from lake.deliveries import Delivery, Target, record, same_facts, to_arrow
 from lake.landing import GoneError, LandedObject
-from lake.ledger import Ledger
+from lake.ledger import Books
 from lake.outcome import ATTEMPTS, UNSURE, is_passing, pause
 from lake.plan import Plan, make_plan, reject_rows, with_verdict
 from lake.readings import Reading, Readings
@@ -53,6 +53,7 @@ class Settler:
     stager: Stager
     judge: Judge
     now: datetime
+    books: Books
     readings: Readings = field(default_factory=Readings)
     changes: list[Delivery] = field(default_factory=list)
     results: list[CheckResult] = field(default_factory=list)
@@ -134,10 +135,10 @@ class Settler:
             for i, c in r.members.items()
         ]
         seeds = [*(s.delivery for s in self._staged.values()), *read_again]
-        with Ledger(handles.ledger) as book:
-            ledger = book.related(seeds, [*released, *(d.delivery_id for d in read_again)])
-            if not seeds:
-                ledger = {**book.repeated(), **ledger}
+        book = self.books.at(handles.ledger)
+        ledger = book.related(seeds, [*released, *(d.delivery_id for d in read_again)])
+        if not seeds:
+            ledger = {**book.repeated(), **ledger}
         amendment = self.readings.amendment(handles, ledger)
         present = {i: d for i, d in ledger.items() if i not in self.gone}
         staged = {i: s for i, s in self._staged.items() if i not in self.gone}

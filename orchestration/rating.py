@@ -23,15 +23,19 @@ from lake.contracts.folder import Governed
 from lake.reads import quote_identifier
 from orchestration.settings import DBT_PROJECT
 
-_MACROS = ("money", "calendar", "billing")
+_MACROS = ("money", "calendar", "ranks", "billing", "samples")
 #: in the order in which they read each other; the first relation is the caller's
 MODELS = (
     "intermediate/billing/int_billing__months",
     "intermediate/billing/int_billing__days",
     "intermediate/billing/int_billing__usage",
     "intermediate/billing/int_billing__narrowed",
-    "intermediate/billing/int_billing__summed",
+    "intermediate/billing/int_billing__ways",
+    "intermediate/billing/int_billing__slots",
+    "intermediate/billing/int_billing__direct",
+    "intermediate/billing/int_billing__volumes",
     "intermediate/billing/int_billing__samples",
+    "intermediate/billing/int_billing__ranked",
     "intermediate/billing/int_billing__quantities",
     "intermediate/billing/int_billing__usage_lines",
     "intermediate/billing/int_billing__lines",
@@ -75,7 +79,7 @@ class Models:
     def sql(self, model: str, dropped: frozenset[str] = frozenset()) -> tuple[str, str]:
         """Return how a model is materialized, and its SQL.
 
-        dropped: columns of the usage that no contract tells apart (scope, pop).
+        dropped: columns of the usage that no contract tells apart (scope, pop, region, scheme).
         """
         self._dropped = dropped
         self._settings = {"materialized": "table"}
@@ -136,10 +140,15 @@ def _needless(rows: Mapping[str, list[tuple[object, ...]]]) -> frozenset[str]:
     """Return the columns of the usage that these contracts do not tell apart."""
     at = list(TABLES["price_components"]).index("is_per_scope")
     has_scopes = rows["price_contract_customers"] or any(r[at] for r in rows["price_components"])
-    has_regions = rows["price_contract_regions"]
-    return frozenset(
-        name for name, is_needed in (("scope", has_scopes), ("pop", has_regions)) if not is_needed
-    )
+    at = list(TABLES["price_component_parts"]).index("measure")
+    parts = {row[at] for row in rows["price_component_parts"]}
+    needed = {
+        "scope": has_scopes,
+        "pop": rows["price_contract_regions"] and "traffic" in parts,
+        "region": "traffic" in parts,
+        "scheme": "requests" in parts,
+    }
+    return frozenset(name for name, is_needed in needed.items() if not is_needed)
 
 
 def rate(
@@ -153,10 +162,11 @@ def rate(
     """
     rows = rows_of(contracts)
     fill_contracts(connection, rows)
+    # Two queries: the first is answered from the statistics of a Parquet file.
     connection.execute(
-        f"create or replace temp view int_billing__reach as select min(slot_start) as first_slot, "
-        "max(slot_start) as last_slot, min(period) as first_period, max(period) as last_period "
-        f"from {TRAFFIC}"
+        "create or replace temp table int_billing__reach as select * from "
+        f"(select min(slot_start) as first_slot, max(slot_start) as last_slot from {TRAFFIC}), "
+        f"(select min(period) as first_period, max(period) as last_period from {TRAFFIC})"
     )
     models = models or Models()
     dropped = _needless(rows)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from lake.catalog import table_of
+from lake.ledger import Ledger
 from lake.offers import new_objects
 from lake.records import DELIVERIES
 from lake.versions import MAX_ATTEMPTS, Family, Stale, digest
@@ -136,9 +137,8 @@ def ingest_request(
     context: dg.SensorEvaluationContext, lake: Lake
 ) -> dg.RunRequest | dg.SkipReason:
     """Return an ingest when landing holds a version that the ledger does not know."""
-    offered = new_objects(
-        lake.landing(), lake.sources().values(), table_of(lake.catalog(), DELIVERIES)
-    )
+    with Ledger(table_of(lake.catalog(), DELIVERIES)) as ledger:
+        offered = new_objects(lake.landing(), lake.sources().values(), ledger)
     new = {found.delivery_id(source.name) for source, found in offered}
     if not new:
         return dg.SkipReason("no new delivery in landing")

@@ -79,22 +79,10 @@
     months (int_billing__months) that are asked for.
 #}
 {% macro billed_usage(relation, of_months='true') %}
-with traffic as (
-
-    select * from {{ relation }}
-
-),
-
-months as (
+with months as (
 
     select * from {{ ref('int_billing__months') }}
     where {{ of_months }}
-
-),
-
-customers as (
-
-    select * from {{ source('contracts', 'price_contract_customers') }}
 
 ),
 
@@ -107,17 +95,14 @@ slots as (
         days.day,
         {{ slot_after('days.starts_at', 'numbers.n') }} as slot_start
     from {{ ref('int_billing__days') }} as days
+    inner join months
+        on months.contract_key = days.contract_key
+        and months.month = days.month
     inner join {{ numbers(300) }} as numbers on numbers.n < days.slots
 
 ),
 
-named_elsewhere as (
-
-    select distinct months.vendor, months.month, customers.customer
-    from months
-    inner join customers on customers.contract_key = months.contract_key
-
-),
+{{ named_elsewhere() }},
 
 fitting as (
 
@@ -129,7 +114,7 @@ fitting as (
             partition by regions.contract_key, pops.pop
             order by length(regions.pop_prefix) desc
         ) as place
-    from (select distinct pop from traffic where pop is not null) as pops
+    from (select distinct pop from {{ relation }} where pop is not null) as pops
     inner join {{ source('contracts', 'price_contract_regions') }} as regions
         on left(pops.pop, length(regions.pop_prefix)) = regions.pop_prefix
 
@@ -149,7 +134,7 @@ placed as (
         slots.month,
         slots.day,
         traffic.*
-    from traffic
+    from {{ relation }} as traffic
     inner join slots
         on slots.slot_start = traffic.slot_start
         and slots.vendor = traffic.vendor
@@ -161,10 +146,11 @@ placed as (
         months.month,
         cast(null as date) as day,
         traffic.*
-    from traffic
+    from {{ relation }} as traffic
     inner join months
         on months.month = traffic.period
         and months.vendor = traffic.vendor
+    where traffic.period is not null
 
 ),
 
@@ -205,13 +191,6 @@ inner join months
     on months.contract_key = placed.contract_key
     and months.month = placed.month
 inner join rests on rests.contract_key = placed.contract_key
-left join customers
-    on customers.contract_key = placed.contract_key
-    and customers.customer = placed.scope
-left join named_elsewhere
-    on named_elsewhere.vendor = placed.vendor
-    and named_elsewhere.month = placed.month
-    and named_elsewhere.customer = placed.scope
 left join pop_regions
     on pop_regions.contract_key = placed.contract_key
     and pop_regions.pop = placed.pop
@@ -223,9 +202,39 @@ left join parts as schemes
     on schemes.contract_key = placed.contract_key
     and schemes.part = coalesce(placed.scheme, 'other')
     and schemes.measure = 'requests'
-where customers.customer is not null
-or (months.is_rest and named_elsewhere.customer is null)
+{{ of_its_customers('months', 'placed') }}
 {% endmacro %}
+
+{# The CTE that of_its_customers needs: customers by vendor and month that some contract names. #}
+{% macro named_elsewhere() -%}
+named_elsewhere as (
+
+    select distinct months.vendor, months.month, customers.customer
+    from {{ ref('int_billing__months') }} as months
+    inner join {{ source('contracts', 'price_contract_customers') }} as customers
+        on customers.contract_key = months.contract_key
+
+)
+{%- endmacro %}
+
+{#
+    The last joins and the condition of a query on usage (an alias with scope) under months
+    (another): usage of a customer that the contract names, or that none does where it covers the
+    rest.
+#}
+{% macro of_its_customers(months, usage) -%}
+left join {{ source('contracts', 'price_contract_customers') }} as customers
+    on customers.contract_key = {{ months }}.contract_key
+    and customers.customer = {{ usage }}.scope
+left join named_elsewhere
+    on named_elsewhere.vendor = {{ months }}.vendor
+    and named_elsewhere.month = {{ months }}.month
+    and named_elsewhere.customer = {{ usage }}.scope
+where (
+    customers.customer is not null
+    or ({{ months }}.is_rest and named_elsewhere.customer is null)
+)
+{%- endmacro %}
 
 {#
     A column of the usage that rating may do without: weir bill, which knows the one contract, puts

@@ -66,6 +66,17 @@
     make_timestamptz(epoch_us({{ column }}) // {{ seconds }}000000 * {{ seconds }}000000)
 {%- endmacro %}
 
+{# The number of the slot an instant lies in, from 1970: what slots are joined by, being narrow. #}
+{% macro slot_number(instant) -%}
+    {{ return(adapter.dispatch('slot_number', 'weir')(instant)) }}
+{%- endmacro %}
+{% macro default__slot_number(instant) -%}
+    cast(unix_seconds({{ instant }}) div 300 as int)
+{%- endmacro %}
+{% macro duckdb__slot_number(instant) -%}
+    cast(epoch_us({{ instant }}) // 300000000 as integer)
+{%- endmacro %}
+
 {# The start of the n-th slot after an instant, from 0. #}
 {% macro slot_after(start, n) -%}
     {{ return(adapter.dispatch('slot_after', 'weir')(start, n)) }}

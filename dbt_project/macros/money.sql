@@ -61,15 +61,3 @@
 {% macro bytes_to_gb(bytes) -%}
     {{ quantity(bytes) }}
 {%- endmacro %}
-
-{# The k-th largest value of a group, null where it has fewer; k: the same in the whole group. #}
-{% macro kth_largest(value, k) -%}
-    {{ return(adapter.dispatch('kth_largest', 'weir')(value, k)) }}
-{%- endmacro %}
-{% macro default__kth_largest(value, k) -%}
-    try_element_at(sort_array(collect_list({{ value }}), false), cast(max({{ k }}) as int))
-{%- endmacro %}
-{# A heap of k values a group: quantile_disc takes no fraction by group, a window sorts it all. #}
-{% macro duckdb__kth_largest(value, k) -%}
-    list_extract(max({{ value }}, {{ k }}), max({{ k }}))
-{%- endmacro %}

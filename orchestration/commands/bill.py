@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lake.contracts import Contract, PriceContractError, read_contract
 from lake.contracts.folder import alone
-from lake.reads import connect
+from lake.reads import connect, quote_literal
 from orchestration.commands.output import (
     console,
     grouped,
@@ -90,8 +91,10 @@ def run(
 def rate_files(contract_file: Path, usage: Sequence[Path]) -> Rated:
     """Rate usage files under the contract of a file."""
     contract = read_contract(contract_file)
-    with connect(None) as connection:
-        show_usage(connection, usage, contract, TRAFFIC)
+    with TemporaryDirectory(prefix="weir-bill-") as folder, connect(None) as connection:
+        # what does not fit in memory goes there, and not into the folder one happens to be in
+        connection.execute(f"set temp_directory = {quote_literal(folder)}")
+        show_usage(connection, usage, contract, TRAFFIC, Path(folder))
         rate(connection, [alone(contract, contract_file)])
 
         def records(sql: str) -> list[dict[str, Any]]:

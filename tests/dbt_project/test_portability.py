@@ -26,8 +26,10 @@ DISPATCHED = re.compile(
 COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 #: macros with an engine's own form, and why: the whole list, so that a new one is seen
 KNOWN = {
-    "whole_type", "div_floor", "kth_largest",  # whole numbers and ranks (macros/money.sql)
-    "instant", "instant_type", "slot_start", "slot_after", "slots_between", "midnight",  # time
+    "whole_type", "div_floor",  # whole numbers (macros/money.sql)
+    "largest", "nth", "first_below", "count_places",  # ranks (macros/ranks.sql)
+    "instant", "instant_type", "slot_start", "slot_number", "slot_after", "slots_between",
+    "midnight",  # time
     "add_days", "add_months", "days_between", "spine", "numbers",  # calendars
     "each_of",  # lists (macros/billing.sql)
     "replace_periods_sql",  # transactions

@@ -1,4 +1,4 @@
-"""Tables that an earlier version made: columns appended since are added, old rows stay."""
+"""The catalog: tables that an earlier version made, and how often it reads what a table is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from pyiceberg.serializers import FromInputFile
 
 from lake.catalog import ensure_table, open_catalog, table_of
 from lake.commit import BATCH_KEY, MANIFEST_KEY
+from lake.ledger import Books
 from lake.records import DELIVERIES, INT, REC_EVENTS, Record, opt, req
 
 KEY = "rec_events/dt=2026-11-16/hour=10/rec-1-{}.ndjson.gz"
@@ -67,3 +69,36 @@ def test_a_column_that_must_be_filled_cannot_be_added(box):
         table_of(box.catalog, more)
     fine = replace(DELIVERIES, columns=(*DELIVERIES.columns, opt("weight", INT, "of it")))
     assert table_of(box.catalog, fine).schema().find_field("weight").doc == "of it"
+
+
+def test_metadata_is_read_once_a_version_and_what_others_commit_is_seen(box, make, monkeypatch):
+    box.land(KEY.format(1), make.file("rec_events", [make.line("rec_events")]))
+    box.run(REC_EVENTS)
+    ours, others = open_catalog(box.settings), open_catalog(box.settings)
+    read = []
+    whole = FromInputFile.table_metadata
+    monkeypatch.setattr(
+        FromInputFile, "table_metadata", lambda *a: read.append(a[0].location) or whole(*a)
+    )
+    first = [table_of(ours, DELIVERIES) for _ in range(3)][-1]
+    assert read == [first.metadata_location]
+    assert first.scan().to_arrow().num_rows == 1
+    table_of(others, DELIVERIES).delete()
+    read.clear()
+    now = [table_of(ours, DELIVERIES) for _ in range(3)][-1]
+    assert read == [now.metadata_location] != [first.metadata_location]
+    assert now.scan().to_arrow().num_rows == 0
+    assert now.metadata == open_catalog(box.settings).load_table(DELIVERIES.identifier).metadata
+
+
+def test_a_ledger_is_opened_again_only_where_the_table_has_changed(box, make):
+    box.land(KEY.format(1), make.file("rec_events", [make.line("rec_events")]))
+    box.run(REC_EVENTS)
+    with Books() as books:
+        before = books.at(table_of(box.catalog, DELIVERIES))
+        assert books.at(table_of(box.catalog, DELIVERIES)) is before
+        assert before.unknown(list(box.ledger())) == set()
+        table_of(box.catalog, DELIVERIES).delete()
+        after = books.at(table_of(box.catalog, DELIVERIES))
+        assert after is not before
+        assert after.unknown(["nobody"]) == {"nobody"}

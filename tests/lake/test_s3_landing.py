@@ -280,7 +280,7 @@ def test_a_flipped_bit_is_seen_and_read_again(landing, put, s3_proxy):
     (found,) = landing().list("", "")
     s3_proxy.add("flip", method="GET", path="x.gz", times=1, after=2)
     assert read(landing(), found) == b"abcdef"
-    assert s3_proxy.count("GET", "x.gz") == 2
+    assert s3_proxy.count("GET", "x.gz") >= 2
 
 
 def test_bytes_that_stay_wrong_refuse_one_delivery_and_no_neighbour(

@@ -118,6 +118,17 @@ def test_an_explanation_of_a_percentile_names_samples_rank_and_slot(bill):
     ) in result.stdout
 
 
+def test_samples_off_the_grid_count_in_the_slot_they_lie_in(bill):
+    on_grid = _samples(100)
+    head, first, *rest = on_grid.splitlines()
+    assert first == "a,2026-04-01T00:00:00Z,3750000000"
+    parts = ["a,2026-04-01T00:01:07Z, 3749999991 ", "a,2026-04-01T00:04:59Z,9"]
+    off_grid = "\n".join([head, *parts, *rest])
+    assert document(bill("--json", contract=P95, usage=off_grid)) == document(
+        bill("--json", contract=P95, usage=on_grid)
+    )
+
+
 def test_two_contracts_are_compared_on_the_same_usage(bill):
     cheaper = CONTRACT.replace("c1", "c9").replace("0.080", "0.070")
     found = document(bill("--json", "--compare", "TMP/other.yaml", other=cheaper))
@@ -145,6 +156,7 @@ def test_csv_is_safe_for_spreadsheets(bill):
         ("period,bytes\n2026-03,12.5\n", "row 1: bytes: '12.5'; expected a whole number"),
         ("period,bytes\n2026-03,1\n2026-03,-1\n", "row 2: bytes: '-1'; expected a whole number"),
         ("period,bytes\n2026-03,1e3\n", "row 1: bytes: '1e3'; expected a whole number"),
+        ("period,bytes\n2026-03, 5 \n2026-03,1_0\n", "row 2: bytes: '1_0'; expected a whole"),
         ("period,bytes\n2026-03,\n", "row 1: bytes: None; expected a whole number"),
         ("period,bytes\n2026-13,1\n", "row 1: period: '2026-13'; expected a month such as 2026-03"),
         ("slot_start,bytes\nnoon,1\n", "row 1: slot_start: 'noon'; expected an instant"),

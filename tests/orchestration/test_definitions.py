@@ -22,18 +22,22 @@ from orchestration.settings import PROJECT, tool
 BILLING_STEPS = (
     "completeness",
     "days",
+    "direct",
     "lines",
     "months",
     "narrowed",
     "quantities",
+    "ranked",
     "reach",
     "samples",
+    "slots",
     "stream_usage",
     "streams",
-    "summed",
     "traffic",
     "usage",
     "usage_lines",
+    "volumes",
+    "ways",
 )
 ASSETS = {
     "landing": ["landing/cloudflare", "landing/cloudfront", "landing/rec_events"],

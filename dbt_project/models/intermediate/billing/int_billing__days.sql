@@ -1,6 +1,7 @@
 {{ config(tags=['billing']) }}
 
--- The days of each billed month in the contract's time zone, with their number of slots.
+-- The days of each billed month in the contract's time zone, with their number of slots,
+-- and a bit for each, so that a set of days is a number.
 with days as (
 
     select
@@ -35,5 +36,6 @@ select
     day,
     starts_at,
     ends_at,
-    {{ slots_between('starts_at', 'ends_at') }} as slots
+    {{ slots_between('starts_at', 'ends_at') }} as slots,
+    cast(power(2, extract(day from day) - 1) as integer) as day_bit
 from placed

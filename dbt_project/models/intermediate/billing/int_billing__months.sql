@@ -40,20 +40,39 @@ in_force as (
         and (calendar.month < contracts.valid_to or contracts.valid_to is null)
     where {{ in_requested_months('calendar.month') }}
 
+),
+
+reached as (
+
+    select distinct in_force.*
+    from in_force
+    inner join reach
+        on (in_force.starts_at <= reach.last_slot and in_force.ends_at > reach.first_slot)
+        or (in_force.month >= reach.first_period and in_force.month <= reach.last_period)
+
+),
+
+activated as (
+
+    select
+        *,
+        least(greatest(month, activated_on), next_month) as first_active_day
+    from reached
+
 )
 
-select distinct
-    in_force.contract_key,
-    in_force.vendor,
-    in_force.stands_for,
-    in_force.is_rest,
-    in_force.zone,
-    in_force.activated_on,
-    in_force.month,
-    in_force.starts_at,
-    in_force.ends_at,
-    {{ days_between('in_force.month', 'in_force.next_month') }} as day_count
-from in_force
-inner join reach
-    on (in_force.starts_at <= reach.last_slot and in_force.ends_at > reach.first_slot)
-    or (in_force.month >= reach.first_period and in_force.month <= reach.last_period)
+select
+    contract_key,
+    vendor,
+    stands_for,
+    is_rest,
+    zone,
+    activated_on,
+    month,
+    starts_at,
+    ends_at,
+    {{ days_between('month', 'next_month') }} as day_count,
+    {{ slots_between('starts_at', 'ends_at') }} as slot_count,
+    {{ days_between('first_active_day', 'next_month') }} as active_days,
+    {{ slots_between(midnight('first_active_day', 'zone'), 'ends_at') }} as active_slots
+from activated

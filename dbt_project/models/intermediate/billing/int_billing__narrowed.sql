@@ -1,14 +1,17 @@
-{{ config(tags=['billing'], materialized='view') }}
+{{ config(
+    tags=['billing'],
+    materialized='view' if kept_column('scope') == 'scope' else 'table'
+) }}
 
 -- Usage without what no contract tells apart, before anything is joined to it: this is the one step
--- that sees every row of a large usage. It is summed where scopes fall together; where they are kept
--- the rows are about as many as before, and int_billing__summed sums them once, not twice.
+-- that sees every row of a large usage. It is summed where scopes fall together, and kept; where
+-- scopes are kept the rows are about as many as before, so each reader reads the usage itself.
 select
     vendor,
     {{ kept_column('scope') }} as scope,
     {{ kept_column('pop') }} as pop,
-    region,
-    scheme,
+    {{ kept_column('region') }} as region,
+    {{ kept_column('scheme') }} as scheme,
     slot_start,
     period,
     completeness_ppm,
@@ -22,5 +25,6 @@ from {{ ref('int_billing__traffic') }}
     {{ whole('sum(bytes)') }} as bytes,
     {{ whole('sum(bytes_in)') }} as bytes_in
 from {{ ref('int_billing__traffic') }}
-group by 1, 2, 3, 4, 5, 6, 7, 8
+group by vendor, slot_start, period, completeness_ppm
+{%- for name in ['pop', 'region', 'scheme'] if kept_column(name) == name %}, {{ name }}{% endfor %}
 {% endif %}

@@ -5,7 +5,7 @@
 -- component's unit, all whole numbers; nothing is rounded but what the contract rounds.
 with placed as (
 
-    select * from {{ ref('int_billing__summed') }}
+    select * from {{ ref('int_billing__volumes') }}
 
 ),
 
@@ -70,9 +70,9 @@ volumes as (
     {% endif %}{% endfor %}
 ),
 
-samples as (
+ranked as (
 
-    select * from {{ ref('int_billing__samples') }}
+    select * from {{ ref('int_billing__ranked') }}
 
 ),
 
@@ -90,7 +90,7 @@ subjects as (
 
     union
 
-    select contract_key, month, component_no, scope from samples
+    select contract_key, month, component_no, scope from ranked
 
 ),
 
@@ -102,10 +102,13 @@ rated as (
         subjects.component_no,
         subjects.scope,
         components.month_rule,
-        components.day_rank,
         components.valid_days_rule,
         months.activated_on,
-        months.day_count
+        months.day_count,
+        months.slot_count,
+        months.active_days,
+        months.active_slots,
+        series.series
     from subjects
     inner join components
         on components.contract_key = subjects.contract_key
@@ -114,73 +117,63 @@ rated as (
     inner join months
         on months.contract_key = subjects.contract_key
         and months.month = subjects.month
+    cross join series
 
 ),
 
-day_ranks as (
+-- The valid days of percentiles of the month: those of the calendar, or those with traffic.
+percentiles as (
 
     select
-        samples.*,
-        case when rated.day_rank = 0 then {{ div_floor('days.slots * 5', '100') }} + 1
-            else rated.day_rank end
-            as day_rank
-    from samples
-    inner join rated
-        on rated.contract_key = samples.contract_key
-        and rated.month = samples.month
-        and rated.component_no = samples.component_no
-        and rated.scope = samples.scope
-        and (rated.month_rule <> 'p95' or rated.valid_days_rule = 'traffic')
-    inner join days
-        on days.contract_key = samples.contract_key
-        and days.day = samples.day
+        rated.*,
+        coalesce(ranked.value, 0) as value,
+        ranked.billed_slot,
+        case rated.valid_days_rule
+            when 'month' then rated.day_count
+            when 'activation' then rated.active_days
+            else coalesce(ranked.traffic_day_count, 0)
+        end as valid_days,
+        case rated.valid_days_rule
+            when 'month' then rated.slot_count
+            when 'activation' then rated.active_slots
+            else coalesce(ranked.traffic_slots, 0)
+        end as samples
+    from rated
+    left join ranked
+        on ranked.contract_key = rated.contract_key
+        and ranked.month = rated.month
+        and ranked.component_no = rated.component_no
+        and ranked.scope = rated.scope
+        and ranked.series = rated.series
+    where rated.month_rule = 'p95'
 
 ),
 
-day_values as (
-
-    select
-        contract_key,
-        month,
-        component_no,
-        scope,
-        series,
-        day,
-        sum(sample) as day_sum,
-        {{ kth_largest('sample', 'coalesce(day_rank, 1)') }} as value
-    from day_ranks
-    group by 1, 2, 3, 4, 5, 6
-
-),
-
--- Every valid day, those without a sample at 0: a silent slot counts, it is not absent.
+-- Where days are ranked, every valid one, those without a sample at 0: a silent slot counts, it is
+-- not absent.
 valid_days as (
 
     select
-        rated.contract_key,
-        rated.month,
-        rated.component_no,
-        rated.scope,
-        rated.month_rule,
-        rated.valid_days_rule,
-        rated.day_count,
-        series.series,
+        rated.*,
         days.day,
         days.slots,
-        coalesce(day_values.value, 0) as value
+        coalesce(ranked.value, 0) as value,
+        ranked.billed_slot
     from rated
     inner join days on days.contract_key = rated.contract_key and days.month = rated.month
-    cross join series
-    left join day_values
-        on day_values.contract_key = rated.contract_key
-        and day_values.month = rated.month
-        and day_values.component_no = rated.component_no
-        and day_values.scope = rated.scope
-        and day_values.series = series.series
-        and day_values.day = days.day
-    where rated.valid_days_rule = 'month'
-    or (rated.valid_days_rule = 'activation' and days.day >= rated.activated_on)
-    or (rated.valid_days_rule = 'traffic' and day_values.day_sum > 0)
+    left join ranked
+        on ranked.contract_key = rated.contract_key
+        and ranked.month = rated.month
+        and ranked.component_no = rated.component_no
+        and ranked.scope = rated.scope
+        and ranked.series = rated.series
+        and ranked.day = days.day
+    where rated.month_rule <> 'p95'
+    and (
+        rated.valid_days_rule = 'month'
+        or (rated.valid_days_rule = 'activation' and days.day >= rated.activated_on)
+        or (rated.valid_days_rule = 'traffic' and ranked.has_traffic)
+    )
 
 ),
 
@@ -206,48 +199,26 @@ counted as (
         rated.month_rule,
         rated.valid_days_rule,
         rated.day_count,
-        series.series,
+        rated.series,
         count(ordered_days.day) as valid_days,
         coalesce(cast(sum(ordered_days.slots) as bigint), 0) as samples,
-        {{ div_floor('coalesce(cast(sum(ordered_days.slots) as bigint), 0) * 5', '100') }} + 1
-            as month_rank,
         coalesce({{ whole('sum(ordered_days.value)') }}, 0) as all_days,
         coalesce({{ whole('sum(ordered_days.value) filter (where ordered_days.place <= 5)') }}, 0)
             as five_days,
         coalesce(
             {{ whole('max(ordered_days.value) filter (where ordered_days.place = 4)') }}, 0
         ) as fourth_value,
-        max(ordered_days.day) filter (where ordered_days.place = 4) as fourth_day
+        max(ordered_days.day) filter (where ordered_days.place = 4) as fourth_day,
+        max(ordered_days.billed_slot) filter (where ordered_days.place = 4) as fourth_slot
     from rated
-    cross join series
     left join ordered_days
         on ordered_days.contract_key = rated.contract_key
         and ordered_days.month = rated.month
         and ordered_days.component_no = rated.component_no
         and ordered_days.scope = rated.scope
-        and ordered_days.series = series.series
+        and ordered_days.series = rated.series
+    where rated.month_rule not in ('p95', 'each_day')
     group by 1, 2, 3, 4, 5, 6, 7, 8
-
-),
-
-percentiles as (
-
-    select
-        samples.contract_key,
-        samples.month,
-        samples.component_no,
-        samples.scope,
-        samples.series,
-        {{ kth_largest('samples.sample', 'counted.month_rank') }} as value
-    from samples
-    inner join counted
-        on counted.contract_key = samples.contract_key
-        and counted.month = samples.month
-        and counted.component_no = samples.component_no
-        and counted.scope = samples.scope
-        and counted.series = samples.series
-        and counted.month_rule = 'p95'
-    group by 1, 2, 3, 4, 5
 
 ),
 
@@ -255,43 +226,52 @@ percentiles as (
 measured as (
 
     select
-        counted.contract_key,
-        counted.month,
-        counted.component_no,
-        counted.scope,
-        counted.series,
-        case when counted.month_rule = 'fourth' then counted.fourth_day end as day,
+        contract_key,
+        month,
+        component_no,
+        scope,
+        series,
+        cast(null as date) as day,
         false as is_daily,
-        case counted.month_rule
-            when 'p95' then coalesce(percentiles.value, 0)
-            when 'mean' then counted.all_days
-            when 'top5' then counted.five_days
-            else counted.fourth_value
+        value as base,
+        1 as divisor,
+        {{ div_floor('samples * 5', '100') }} + 1 as billed_rank,
+        billed_slot,
+        samples,
+        valid_days,
+        day_count as month_days,
+        case when valid_days_rule = 'month' then 1 else valid_days end as prorate_num,
+        case when valid_days_rule = 'month' then 1 else day_count end as prorate_den
+    from percentiles
+
+    union all
+
+    select
+        contract_key,
+        month,
+        component_no,
+        scope,
+        series,
+        case when month_rule = 'fourth' then fourth_day end as day,
+        false as is_daily,
+        case month_rule
+            when 'mean' then all_days
+            when 'top5' then five_days
+            else fourth_value
         end as base,
-        case counted.month_rule
-            when 'mean' then greatest(counted.valid_days, 1)
-            when 'top5' then greatest(least(counted.valid_days, 5), 1)
+        case month_rule
+            when 'mean' then greatest(valid_days, 1)
+            when 'top5' then greatest(least(valid_days, 5), 1)
             else 1
         end as divisor,
-        case counted.month_rule
-            when 'p95' then counted.month_rank
-            when 'fourth' then 4
-        end as billed_rank,
-        counted.samples,
-        counted.valid_days,
-        counted.day_count as month_days,
-        case when counted.valid_days_rule = 'month' then 1 else counted.valid_days end
-            as prorate_num,
-        case when counted.valid_days_rule = 'month' then 1 else counted.day_count end
-            as prorate_den
+        case when month_rule = 'fourth' then 4 end as billed_rank,
+        case when month_rule = 'fourth' then fourth_slot end as billed_slot,
+        samples,
+        valid_days,
+        day_count as month_days,
+        case when valid_days_rule = 'month' then 1 else valid_days end as prorate_num,
+        case when valid_days_rule = 'month' then 1 else day_count end as prorate_den
     from counted
-    left join percentiles
-        on percentiles.contract_key = counted.contract_key
-        and percentiles.month = counted.month
-        and percentiles.component_no = counted.component_no
-        and percentiles.scope = counted.scope
-        and percentiles.series = counted.series
-    where counted.month_rule <> 'each_day'
 
     union all
 
@@ -306,6 +286,7 @@ measured as (
         value as base,
         1 as divisor,
         1 as billed_rank,
+        billed_slot,
         slots as samples,
         cast(null as bigint) as valid_days,
         day_count as month_days,
@@ -330,6 +311,7 @@ measured as (
             as base,
         1 as divisor,
         cast(null as integer) as billed_rank,
+        cast(null as {{ instant_type() }}) as billed_slot,
         cast(null as bigint) as samples,
         cast(null as bigint) as valid_days,
         cast(null as integer) as month_days,
@@ -349,32 +331,6 @@ measured as (
 
 ),
 
--- The first slot of the month, or of the day, that holds the billed value.
-billed_slots as (
-
-    select
-        measured.contract_key,
-        measured.month,
-        measured.component_no,
-        measured.scope,
-        measured.series,
-        measured.day,
-        min(samples.slot_start) as billed_slot
-    from measured
-    inner join samples
-        on samples.contract_key = measured.contract_key
-        and samples.month = measured.month
-        and samples.component_no = measured.component_no
-        and samples.scope = measured.scope
-        and samples.series = measured.series
-        and samples.sample = measured.base
-        and samples.day = coalesce(measured.day, samples.day)
-    where measured.billed_rank is not null
-    and measured.base > 0
-    group by 1, 2, 3, 4, 5, 6
-
-),
-
 -- What the logs say of the same value, beside what counts where slots are incomplete.
 scaled as (
 
@@ -385,7 +341,6 @@ scaled as (
         components.unit_base,
         components.quantity_rounding,
         components.minimum_base,
-        billed_slots.billed_slot,
         case when components.measure = 'requests' then measured.base
             else measured.base * estimates.factor_num end as scaled_base,
         {{ whole('measured.divisor') }}
@@ -404,13 +359,6 @@ scaled as (
         and logged.scope = measured.scope
         and logged.series = 'logged'
         and (logged.day is not distinct from measured.day or not measured.is_daily)
-    left join billed_slots
-        on billed_slots.contract_key = measured.contract_key
-        and billed_slots.month = measured.month
-        and billed_slots.component_no = measured.component_no
-        and billed_slots.scope = measured.scope
-        and billed_slots.series = measured.series
-        and billed_slots.day is not distinct from measured.day
 
 ),
 

@@ -1,10 +1,11 @@
-{{ config(tags=['billing']) }}
+{{ config(tags=['billing'], materialized='view') }}
 
--- What a rate is measured from: one sample per slot, summed over all that counts together first, then
--- the direction, then (in int_billing__quantities) ranks: never the other way.
-with placed as (
+-- The 5-minute samples that a rate is measured from, on the calendar of the contract's zone: a silent
+-- slot is a zero, not absent. For reading: ranks are taken from the same sums (billed_samples)
+-- without the zeros, and without a table of every slot.
+with samples as (
 
-    select * from {{ ref('int_billing__summed') }}
+    {{ billed_samples() | indent }}
 
 ),
 
@@ -14,65 +15,70 @@ months as (
 
 ),
 
-components as (
-
-    select * from {{ source('contracts', 'price_components') }}
-    where measure = 'rate'
-
-),
-
-series as (
-
-    {{ estimated_series(ref('int_billing__summed')) | indent }}
-
-),
-
-summed as (
+spine as (
 
     select
-        placed.contract_key,
-        placed.month,
-        components.component_no,
-        case when components.is_per_scope then placed.scope else '' end as scope,
-        placed.day,
-        placed.slot_start,
-        {{ whole('sum(placed.bytes)') }} as bytes_out,
-        {{ whole('sum(placed.bytes_in)') }} as bytes_in,
-        {{ whole('sum(' ~ completed('placed.bytes') ~ ')') }} as completed_out,
-        {{ whole('sum(' ~ completed('placed.bytes_in') ~ ')') }} as completed_in
-    from placed
-    inner join components
-        on components.contract_key = placed.contract_key
-        and components.component_no = placed.traffic_no
+        subjects.contract_key,
+        subjects.month,
+        subjects.component_no,
+        subjects.scope,
+        days.day,
+        {{ slot_after('days.starts_at', 'numbers.n') }} as slot_start
+    from (select distinct contract_key, month, component_no, scope from samples) as subjects
+    inner join {{ source('contracts', 'price_components') }} as components
+        on components.contract_key = subjects.contract_key
+        and components.component_no = subjects.component_no
     inner join months
-        on months.contract_key = placed.contract_key
-        and months.month = placed.month
-    where placed.day is not null
-    and (components.valid_days_rule <> 'activation' or placed.day >= months.activated_on)
-    group by 1, 2, 3, 4, 5, 6
+        on months.contract_key = subjects.contract_key
+        and months.month = subjects.month
+    inner join {{ ref('int_billing__days') }} as days
+        on days.contract_key = subjects.contract_key
+        and days.month = subjects.month
+        and (components.valid_days_rule <> 'activation' or days.day >= months.activated_on)
+    inner join {{ numbers(300) }} as numbers on numbers.n < days.slots
+
+),
+
+factored as (
+
+    select
+        spine.*,
+        coalesce(samples.logged, 0) as logged,
+        coalesce(samples.completed, 0) as completed,
+        coalesce(samples.completeness_ppm, 1000000) as completeness_ppm,
+        contracts.factor,
+        contracts.factor_low,
+        contracts.factor_high,
+        coalesce(samples.completed, 0) * estimates.factor_num as numerator,
+        {{ whole('estimates.factor_den') }} as denominator
+    from spine
+    inner join {{ source('contracts', 'price_contracts') }} as contracts
+        on contracts.contract_key = spine.contract_key
+    inner join {{ source('contracts', 'price_contract_estimates') }} as estimates
+        on estimates.contract_key = spine.contract_key
+        and estimates.estimate = 'expected'
+    left join samples
+        on samples.contract_key = spine.contract_key
+        and samples.month = spine.month
+        and samples.component_no = spine.component_no
+        and samples.scope = spine.scope
+        and samples.slot_start = spine.slot_start
 
 )
 
 select
-    summed.contract_key,
-    summed.month,
-    summed.component_no,
-    summed.scope,
-    summed.day,
-    summed.slot_start,
-    series.series,
-    case
-        when components.direction = 'max' and series.series = 'completed'
-            then greatest(summed.completed_out, summed.completed_in)
-        when components.direction = 'max' then greatest(summed.bytes_out, summed.bytes_in)
-        when components.direction = 'sum' and series.series = 'completed'
-            then summed.completed_out + summed.completed_in
-        when components.direction = 'sum' then summed.bytes_out + summed.bytes_in
-        when series.series = 'completed' then summed.completed_out
-        else summed.bytes_out
-    end as sample
-from summed
-inner join components
-    on components.contract_key = summed.contract_key
-    and components.component_no = summed.component_no
-cross join series
+    contract_key,
+    month,
+    component_no,
+    scope,
+    day,
+    slot_start,
+    completeness_ppm,
+    cast(logged as decimal(38, 0)) as logged_bytes,
+    cast(completed - logged as decimal(38, 0)) as estimated_bytes,
+    factor,
+    factor_low,
+    factor_high,
+    cast({{ div_rounded('numerator', 'denominator', "'half_up'") }} as decimal(38, 0))
+        as billed_bytes
+from factored

@@ -25,9 +25,8 @@ usage as (
         cast(sum(requests) as decimal(38, 0)) as requests,
         cast(sum(bytes) as decimal(38, 0)) as logged_bytes,
         {{ whole('sum(' ~ completed('bytes') ~ ')') }} as completed_bytes,
-        count(distinct case when completeness_ppm < 1000000 then slot_start end)
-            as incomplete_slots
-    from {{ ref('int_billing__summed') }}
+        count(distinct slot_start) as incomplete_slots
+    from {{ ref('int_billing__volumes') }}
     group by 1, 2
 
 )

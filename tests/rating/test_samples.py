@@ -1,0 +1,152 @@
+"""Samples: what is measured slot by slot, and that ranking them as they come changes no bill."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from orchestration.rating import rate
+from simulator.rating import Usage
+
+from .cases import MODELS, contract, local_slots, parsed, table_of
+
+P95 = {"kind": "p95", "price_per_mbps": "1.37", "per": "scope"}
+#: prices traffic of a region that nobody has: what it stands beside is summed before it is ranked
+ELSEWHERE = {"kind": "p95", "price_per_mbps": 1, "per": "scope", "regions": ["nowhere"]}
+MARCH = dt.date(2026, 3, 1)
+BILLED = (
+    "select month, scope, amount, logged, estimated, quantity, billed_slot, billed_rank, samples, "
+    "valid_days, tier_no from bill_lines order by all"
+)
+
+
+@contextmanager
+def rating(table: pa.Table, *documents: dict[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give the database in which usage was rated under contracts."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'; set threads = 1")
+        connection.register("int_billing__traffic", table)
+        rate(connection, [parsed(d) for d in documents], MODELS)
+        yield connection
+
+
+def incomplete(table: pa.Table, rows: Sequence[int], ppm: int) -> pa.Table:
+    """Return usage of which some rows lack deliveries."""
+    at = table.schema.get_field_index("completeness_ppm")
+    values = [ppm if i in rows else 10**6 for i in range(table.num_rows)]
+    return table.set_column(at, table.schema.field(at), pa.array(values, pa.int32()))
+
+
+def test_a_sample_says_logged_factor_with_its_interval_and_billed_and_silence_is_0() -> None:
+    slots = local_slots("Europe/Berlin", MARCH, 2)
+    usage = [Usage(slots[0], "a", 1001), Usage(slots[1], "a", 10), Usage(slots[0], "b", 5)]
+    overhead = {"factor": "1.1", "low": "1.05", "high": "1.2"}
+    document = contract([P95], timezone="Europe/Berlin", overhead=overhead)
+    with rating(incomplete(table_of(usage), [1], 300_000), document) as connection:
+        ours = connection.execute(
+            "select scope, slot_start, completeness_ppm, logged_bytes, estimated_bytes, "
+            "billed_bytes from int_billing__samples where logged_bytes > 0 order by all"
+        ).fetchall()
+        assert ours == [
+            ("a", slots[0], 10**6, 1001, 0, 1101),  # 1101.1
+            ("a", slots[1], 300_000, 10, 24, 37),  # 34 of which 10 are in; 37.4
+            ("b", slots[0], 10**6, 5, 0, 6),  # 5.5
+        ]
+        spine = connection.execute(
+            "select scope, count(*), count(distinct slot_start), min(slot_start), "
+            "sum(logged_bytes), min(day), max(day), min(factor)::varchar, "
+            "min(factor_low)::varchar, max(factor_high)::varchar "
+            "from int_billing__samples group by scope order by scope"
+        ).fetchall()
+        rest = (8916, 8916, slots[0])  # an hour less: clocks change
+        ends = (MARCH, dt.date(2026, 3, 31), "1.100000", "1.050000", "1.200000")
+        assert spine == [("a", *rest, 1011, *ends), ("b", *rest, 5, *ends)]
+
+
+def test_rows_are_ranked_as_they_come_only_where_each_is_a_sample() -> None:
+    slots = local_slots("UTC", MARCH)
+    usage = [Usage(slots[0], scope, 10**9) for scope in "abcde"]
+    usage += [Usage(slots[1], "a", 7), Usage(slots[0], "b", 7), Usage(slots[1], "d", 2**48)]
+    usage += [Usage(slots[1], "e", 2**48 - 1, bytes_in=2**48 - 1)]
+    table = incomplete(table_of(usage), [2], 999_999)
+    with rating(table, contract([P95 | {"direction": "sum"}])) as connection:
+        found = connection.execute(
+            "select scope, is_exact from int_billing__direct order by scope"
+        ).fetchall()
+    # b has two rows of a slot, c an incomplete one, d one too large for the key
+    assert found == [("a", True), ("b", False), ("c", False), ("d", False), ("e", True)]
+
+
+def _random_usage(dice: random.Random, zone: str) -> list[Usage]:
+    """Return four scopes: one row a slot, few slots, several rows a slot, nothing but zeros."""
+    slots = local_slots(zone, MARCH, 31)
+    often = [s for s in slots if dice.random() < 0.9]
+    sizes = [dice.choice([0, 5, 10**9, dice.randrange(10**10)]) for _ in often]
+    usage = [
+        Usage(s, "a", size, bytes_in=dice.randrange(10**10))
+        for s, size in zip(often, sizes, strict=True)
+    ]
+    usage += [Usage(s, "b", 10**9, bytes_in=3) for s in dice.sample(slots, 300)]
+    usage += [Usage(s, "c", dice.randrange(10**10)) for s in dice.choices(slots, k=5000)]
+    usage += [Usage(s, "d", 0) for s in slots[:40]]
+    dice.shuffle(usage)
+    return usage
+
+
+@pytest.mark.parametrize("valid_days", ["month", "activation", "traffic"])
+@pytest.mark.parametrize(
+    ("direction", "zone"),
+    [("egress", "UTC"), ("max", "Europe/Berlin"), ("sum", "Asia/Shanghai")],
+)
+def test_ranked_as_they_come_or_summed_first_the_bill_is_the_same(
+    direction: str, zone: str, valid_days: str
+) -> None:
+    dice = random.Random(f"{direction} {valid_days}")
+    table = table_of(_random_usage(dice, zone))
+    frame = {"timezone": zone, "activated_on": dt.date(2026, 3, 9)}
+    priced = P95 | {"direction": direction, "valid_days": valid_days}
+    with rating(table, contract([priced], **frame)) as connection:
+        direct = connection.execute(BILLED).fetchall()
+        bills = connection.execute("from bills").fetchall()
+        exact = connection.execute(
+            "select scope, is_exact from int_billing__direct order by scope"
+        ).fetchall()
+    assert exact == [("a", True), ("b", True), ("c", False), ("d", True)]
+    with rating(table, contract([priced, ELSEWHERE], **frame)) as connection:
+        assert connection.execute("from int_billing__direct").fetchall() == []
+        assert connection.execute(BILLED).fetchall() == direct
+        assert connection.execute("from bills").fetchall() == bills
+    assert len(direct) >= 3
+
+
+def test_a_contract_of_named_customers_and_one_of_the_rest_rank_their_own_alone() -> None:
+    usage = [Usage(s, scope, size * 37_500_000)
+             for scope, size in (("a", 1), ("b", 2), ("c", 4))
+             for s in local_slots("UTC", MARCH, 31)]  # fmt: skip
+    named = contract([P95], contract_id="named", customers=["b"])
+    rest = contract([P95 | {"price_per_mbps": 1}], contract_id="rest")
+    with rating(table_of(usage), named, rest) as connection:
+        found = connection.execute(
+            "select contract_id, scope, quantity, amount::varchar from bill_lines order by all"
+        ).fetchall()
+    assert found == [
+        ("named", "b", 2, "2.740000"), ("rest", "a", 1, "1.000000"), ("rest", "c", 4, "4.000000"),
+    ]  # fmt: skip
+
+
+def test_sums_of_months_beside_samples_keep_their_bytes() -> None:
+    """A month's sum is no sample, but it is usage of the contract."""
+    table = table_of([Usage(s, "a", 37_500_000) for s in local_slots("UTC", MARCH, 31)])
+    month = {"slot_start": None, "period": MARCH, "bytes": 99}
+    whole = pa.Table.from_pylist([*table.to_pylist(), table.slice(0, 1).to_pylist()[0] | month],
+                                 table.schema)  # fmt: skip
+    with rating(whole, contract([P95])) as connection:
+        bills = connection.execute("select logged_bytes, amount::varchar from bills").fetchall()
+    assert bills == [(8928 * 37_500_000 + 99, "1.370000")]
