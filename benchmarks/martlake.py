@@ -28,8 +28,9 @@ HOUR = timedelta(hours=1)
 _HOURS_A_COMMIT = 24
 
 #: one hour of requests of a mid-sized platform: 3 CDNs of 12 locations and 6 customers, all equally
-#: busy, and 400 networks, an eighth of which send half. Times lie evenly over 200 buckets, so that
-#: groups fill late.
+#: busy, and 400 networks, an eighth of which send half. Each customer has ten channels with six
+#: tenths of its requests, and 3,000 titles, an eighth of which send half of the others. Times lie
+#: evenly over 200 buckets, so that groups fill late.
 _ROWS = """
 select
     timestamptz '{start}' + to_microseconds((hash(i || ':1') % 3600000000)::bigint) as event_time,
@@ -48,7 +49,11 @@ select
     hash(i || ':10') % 10 > 0 as is_edge_hit, hash(i || ':10') % 10 = 0 as is_origin_fetch,
     false as client_aborted, 'HTTP/2.0' as http_version, 1::decimal(18, 6) as sample_weight,
     true as is_viewer, ['segment', 'manifest'][(hash(i || ':11') % 2 + 1)::bigint] as object_type,
-    'hls' as stream_kind
+    'hls' as stream_kind,
+    case when hash(i || ':12') % 10 < 6
+        then '/live/' || floor(10 * ((hash(i || ':13') % 1000000) / 1e6) ** 2)::bigint
+        else '/vod/' || floor(3000 * ((hash(i || ':13') % 1000000) / 1e6) ** 3)::bigint
+    end || '/720p/seg-' || (i % 600) || '.m4s' as path
 from (
     select i, floor(400 * ((hash(i || ':5') % 1000000) / 1e6) ** 3)::bigint as network
     from range({rows}) as t(i)

@@ -5,14 +5,10 @@ Belongs here: what an audit measures of them. Does not: the limits (marts.yaml).
 
 from __future__ import annotations
 
-from expectations.qos import Part, violations
+from expectations.parts import Part, doubled, violations
 
 _WHAT_IF_KEY = "month, contract_id, contract_version, terms_contract_id, terms_contract_version"
 _UNIT_KEY = "month, subject, name, unit, currency"
-
-
-def _doubled(key: str) -> str:
-    return f"count(*) - count(distinct ({key}))"
 
 
 COSTS: tuple[Part, ...] = (
@@ -20,7 +16,7 @@ COSTS: tuple[Part, ...] = (
         "marts.what_ifs",
         "month",
         {
-            "what_if_duplicate_keys": _doubled(_WHAT_IF_KEY),
+            "what_if_duplicate_keys": doubled(_WHAT_IF_KEY),
             "what_if_negative_rows": violations("amount >= 0 and billed_amount >= 0"),
         },
     ),
@@ -40,7 +36,7 @@ COSTS: tuple[Part, ...] = (
         "marts.unit_costs",
         "month",
         {
-            "unit_cost_duplicate_keys": _doubled(_UNIT_KEY),
+            "unit_cost_duplicate_keys": doubled(_UNIT_KEY),
             "unit_cost_negative_rows": violations("quantity >= 0"),
         },
     ),

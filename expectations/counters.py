@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from expectations.parts import count
+
 _MINUTE_S, _DAY_S = 60, 86_400
-
-
-def _count(predicate: str) -> str:
-    return f"count(*) filter (where {predicate})"
 
 
 def _overlaps(key: str, start: str, end: str) -> str:
@@ -51,33 +49,33 @@ _IS_PRICED = (
 
 COUNTER_MEASURES: Mapping[str, dict[str, str]] = {
     "bronze.vendor_usage": {
-        "negative_count_rows": _count("requests < 0 or bytes < 0 or quantity < 0"),
+        "negative_count_rows": count("requests < 0 or bytes < 0 or quantity < 0"),
         "contradicted_slots": f"count(distinct {_NUMBERS}) - count(distinct row_key)",
         "overlapping_slots": _overlaps(_key(*_SCOPE), "event_time", "slot_end"),
-        "insane_slot_rows": _count(
+        "insane_slot_rows": count(
             f"date_diff('second', event_time, slot_end) not between {_MINUTE_S} and {_DAY_S}"
         ),
-        "uncounted_share": f"{_count('requests is null and bytes is null')}::double"
+        "uncounted_share": f"{count('requests is null and bytes is null')}::double"
         " / nullif(count(*), 0)",
-        "published_before_end_rows": _count("published_at < slot_end"),
+        "published_before_end_rows": count("published_at < slot_end"),
     },
     "bronze.vendor_invoices": {
-        "insane_period_rows": _count(
+        "insane_period_rows": count(
             "date_diff('hour', event_time, billing_period_end) not between 23 and 366 * 24"
         ),
-        "repeated_lines": f"{_count('line_no is not null')} "
+        "repeated_lines": f"{count('line_no is not null')} "
         "- count(distinct row_key) filter (where line_no is not null)",
-        "negative_quantity_rows": _count(
+        "negative_quantity_rows": count(
             "unit_price < 0 or (quantity < 0 and charge_class is null "
             "and charge_category in ('Usage', 'Purchase'))"
         ),
         # a product beyond 38 digits is no amount that anybody wrote
-        "miscalculated_rows": _count(
+        "miscalculated_rows": count(
             f"{_IS_PRICED} and coalesce(abs(try(quantity * unit_price - amount)) > {_HALF_UNIT}, "
             "true)"
         ),
         "currencies": "count(distinct currency)",
-        "charges_outside_rows": _count(
+        "charges_outside_rows": count(
             "charge_class is null and (charge_period_start < event_time "
             "or charge_period_end > billing_period_end)"
         ),
@@ -88,15 +86,15 @@ COUNTER_MEASURES: Mapping[str, dict[str, str]] = {
             "event_time",
             f"coalesce(valid_to, {_FOREVER})",
         ),
-        "impossible_cadence_rows": _count(f"cadence_s not between 1 and 366 * {_DAY_S}"),
-        "negative_sequence_rows": _count("last_seq < 0"),
+        "impossible_cadence_rows": count(f"cadence_s not between 1 and 366 * {_DAY_S}"),
+        "negative_sequence_rows": count("last_seq < 0"),
     },
     "bronze.capacities": {
         "overlapping_spans": _overlaps(
             _key("cdn", "kind", "name"), "event_time", f"coalesce(valid_to, {_FOREVER})"
         ),
-        "powerless_rows": _count("capacity_bps <= 0"),
-        "implausible_capacity_rows": _count(
+        "powerless_rows": count("capacity_bps <= 0"),
+        "implausible_capacity_rows": count(
             "capacity_bps not between 1000000 and 10000000000000000"
         ),
     },

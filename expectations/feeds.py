@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from expectations.parts import count
 from lake.feeds import PLAYER_EVENT_TYPES
 from lake.reads import quote_literal
 
 _DAY_MS = 86_400_000
-
-
-def _count(predicate: str) -> str:
-    return f"count(*) filter (where {predicate})"
-
-
 _TYPES = ", ".join(quote_literal(t) for t in PLAYER_EVENT_TYPES)
 _NEGATIVE = " or ".join(
     f"{c} < 0"
@@ -28,24 +23,24 @@ _CHANGES = "('snapshot', 'upsert', 'delete')"
 
 FEED_MEASURES: Mapping[str, dict[str, str]] = {
     "bronze.player_events": {
-        "unlisted_event_type_rows": _count(f"event_type not in ({_TYPES})"),
-        "negative_measure_rows": _count(_NEGATIVE),
-        "endless_stall_rows": _count(f"stall_ms > {_DAY_MS} or startup_ms > {_DAY_MS}"),
+        "unlisted_event_type_rows": count(f"event_type not in ({_TYPES})"),
+        "negative_measure_rows": count(_NEGATIVE),
+        "endless_stall_rows": count(f"stall_ms > {_DAY_MS} or startup_ms > {_DAY_MS}"),
     },
     "bronze.experiment_assignments": {
-        "impossible_share_rows": _count("planned_share not between 0 and 1"),
+        "impossible_share_rows": count("planned_share not between 0 and 1"),
         "units_in_two_variants": (
             "count(distinct (experiment_id, salt, user_key, variant)) "
             "- count(distinct (experiment_id, salt, user_key))"
         ),
     },
     "bronze.items": {
-        "unlisted_change_rows": _count(f"change_kind not in {_CHANGES}"),
-        "negative_duration_rows": _count("duration_ms < 0"),
+        "unlisted_change_rows": count(f"change_kind not in {_CHANGES}"),
+        "negative_duration_rows": count("duration_ms < 0"),
     },
     "bronze.creators": {
-        "unlisted_change_rows": _count(f"change_kind not in {_CHANGES}"),
-        "negative_follower_rows": _count("followers < 0"),
+        "unlisted_change_rows": count(f"change_kind not in {_CHANGES}"),
+        "negative_follower_rows": count("followers < 0"),
     },
 }
 FEED_FIELDS: Mapping[str, frozenset[str]] = {

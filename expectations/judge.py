@@ -65,7 +65,7 @@ def _number(row: ProfileRow, column: str) -> Number:
     if column not in row.values:
         raise BrokenAuditError(
             f"the profile has no column {column}; expected one of {sorted(row.values)}. Correct "
-            "the rule's column or add the measure to expectations/profiles.py."
+            "the rule's column or add the measure to the module that profiles are made of."
         )
     value = row.values[column]
     if value is not None and not isinstance(value, int | float | Decimal):

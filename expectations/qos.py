@@ -8,7 +8,8 @@ differences between two grains, which are sums of absolute differences.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from expectations.parts import Part, doubled, violations
 
 _PARTS = (
     "hit_requests + miss_requests + other_requests = requests",
@@ -28,31 +29,13 @@ _COUNTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Part:
-    """Measures of one relation, grouped by partition; all are 0 where a partition has no rows."""
-
-    relation: str
-    key: str
-    measures: Mapping[str, str] = field(repr=False)
-
-
-def violations(predicate: str) -> str:
-    """Count rows for which a predicate is not true; null is not true."""
-    return f"count(*) filter (where ({predicate}) is not true)"
-
-
-def _unique(grain: str) -> str:
-    return f"count(*) - count(distinct ({grain}))"
-
-
 def _counts_of(mart: str, prefix: str, grain: str, key: str) -> Part:
     """Measure a mart that holds all counts of viewer requests."""
     return Part(
         f"marts.{mart}",
         key,
         {
-            f"{prefix}_duplicate_keys": _unique(grain),
+            f"{prefix}_duplicate_keys": doubled(grain),
             f"{prefix}_negative_rows": violations(" and ".join(f"{c} >= 0" for c in _COUNTS)),
             f"{prefix}_identity_rows": violations(" and ".join(_PARTS)),
         },
@@ -64,7 +47,7 @@ def _buckets_of(mart: str, prefix: str, grain: str, key: str) -> Part:
         f"marts.{mart}",
         key,
         {
-            f"{prefix}_duplicate_keys": _unique(grain),
+            f"{prefix}_duplicate_keys": doubled(grain),
             f"{prefix}_impossible_rows": violations(
                 "requests >= 0 and measure in ('ttfb_ms', 'throughput_kbps')"
             ),
@@ -124,7 +107,7 @@ HOURS: tuple[Part, ...] = (
         "marts.qos_hops_hourly",
         "hour",
         {
-            "hops_duplicate_keys": _unique("hour, cdn, pop, hop"),
+            "hops_duplicate_keys": doubled("hour, cdn, pop, hop"),
             "hops_impossible_rows": violations(
                 "hop in ('edge', 'inner') and hop_hit_requests between 0 and hop_requests and "
                 "hop_origin_requests between 0 and hop_requests and hop_errors_5xx between 0 and "
@@ -140,10 +123,36 @@ HOURS: tuple[Part, ...] = (
         {"hops_requests_difference": "requests", "hops_bytes_difference": "bytes"},
     ),
     Part(
+        "marts.streams_hourly",
+        "hour",
+        {
+            "streams_duplicate_keys": doubled("hour, cdn, pop, customer, stream"),
+            "streams_negative_rows": violations("requests >= 0 and bytes >= 0"),
+        },
+    ),
+    # by location and customer: bills take the shares of streams of each
+    Part(
+        """(
+            select hour, cdn, pop, customer, sum(requests) as requests, sum(bytes) as bytes
+            from (
+                select hour, cdn, pop, customer, requests, bytes from marts.streams_hourly
+                where {hour_range}
+                union all
+                select date_trunc('hour', slot_start), cdn, pop, customer, -requests, -bytes
+                from marts.traffic_5m where {traffic_range}
+            ) group by all
+        )""",
+        "hour",
+        {
+            "streams_requests_difference": "sum(abs(requests))",
+            "streams_bytes_difference": "sum(abs(bytes))",
+        },
+    ),
+    Part(
         "marts.rosetta_hourly",
         "hour",
         {
-            "rosetta_duplicate_keys": _unique("hour, cdn, metric, definition"),
+            "rosetta_duplicate_keys": doubled("hour, cdn, metric, definition"),
             "rosetta_impossible_rows": violations(
                 "numerator >= 0 and denominator >= 0 and (denominator > 0 or numerator = 0) and "
                 "(metric not in ('hit_ratio', 'availability') or numerator <= denominator)"
@@ -163,7 +172,7 @@ HOURS: tuple[Part, ...] = (
         "marts.pop_headroom_hourly",
         "hour",
         {
-            "headroom_duplicate_keys": _unique("hour, cdn, pop"),
+            "headroom_duplicate_keys": doubled("hour, cdn, pop"),
             "headroom_impossible_rows": violations(
                 "peak_slot_bytes between 0 and egress_bytes and egress_bytes <= "
                 "12 * peak_slot_bytes and coalesce(capacity_bps > 0, true) and "

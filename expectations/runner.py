@@ -14,15 +14,13 @@ from pathlib import Path
 import duckdb
 from pyiceberg.types import NestedField
 
+from expectations.deliveries import Connect, connect_memory, profile_deliveries
 from expectations.judge import judge
 from expectations.profiles import (
     MART_TABLES,
-    Connect,
     Family,
     ProfileRow,
-    connect_memory,
     profile_days,
-    profile_deliveries,
     profile_hours,
     profile_months,
 )

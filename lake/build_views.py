@@ -24,7 +24,7 @@ GOLD_OF_DAYS = {
 #: every table that dbt reads
 SOURCES = (
     *(r.identifier for r in (*BRONZE, *FEEDS, *COUNTERS)),
-    "gold.traffic_5m", "gold.engagement_hourly", *GOLD_OF_DAYS,
+    "gold.traffic_5m", "gold.streams_hourly", "gold.engagement_hourly", *GOLD_OF_DAYS,
     DELIVERIES.identifier,
 )  # fmt: skip
 _HOUR = timedelta(hours=1)

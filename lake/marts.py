@@ -41,6 +41,7 @@ MARTS = (
     Mart("qos_hops_hourly", "delivery", "hour", "hour"),
     Mart("pop_headroom_hourly", "delivery", "hour", "hour"),
     Mart("rosetta_hourly", "delivery", "hour", "hour"),
+    Mart("streams_hourly", "delivery", "hour", "hour"),
     Mart("qos_daily", "rollup", "day", "day"),
     Mart("qos_pops_daily", "rollup", "day", "day"),
     Mart("qos_buckets_daily", "rollup", "day", "day"),

@@ -42,8 +42,13 @@ MODELS = (
     "marts/billing/bill_lines",
     "marts/billing/bills",
 )
-ALLOCATIONS = "marts/billing/bill_allocations"
+#: split the bills; they read one more relation of the caller's, STREAMS
+ALLOCATIONS = (
+    "intermediate/billing/int_billing__stream_usage",
+    "marts/billing/bill_allocations",
+)
 TRAFFIC = "int_billing__traffic"
+STREAMS = "int_billing__streams"
 
 
 class RatingError(RuntimeError):

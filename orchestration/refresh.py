@@ -54,8 +54,10 @@ _READ: dict[Family, list[str]] = {
     "delivery": [*(r.identifier for r in BRONZE), CAPACITIES.identifier],
     "rollup": ["gold.qos_places_hourly", "gold.qos_5m", "gold.qos_buckets_hourly"],
     "engagement": [r.identifier for r in BRONZE],
-    "billing": ["gold.traffic_5m", "gold.engagement_hourly", DELIVERIES.identifier],
-}
+    "billing": [
+        "gold.traffic_5m", "gold.streams_hourly", "gold.engagement_hourly", DELIVERIES.identifier,
+    ],
+}  # fmt: skip
 
 
 class BuildError(RuntimeError):

@@ -54,6 +54,18 @@
     cast((epoch_us({{ end }}) - epoch_us({{ start }})) // 300000000 as integer)
 {%- endmacro %}
 
+{# The start of the slot of so many seconds that an instant lies in. #}
+{% macro slot_start(column, seconds) -%}
+    {{ return(adapter.dispatch('slot_start', 'weir')(column, seconds)) }}
+{%- endmacro %}
+{% macro default__slot_start(column, seconds) -%}
+    timestamp_seconds(unix_seconds({{ column }}) div {{ seconds }} * {{ seconds }})
+{%- endmacro %}
+{# Integer arithmetic: date_trunc on timestamptz asks the calendar for each row. #}
+{% macro duckdb__slot_start(column, seconds) -%}
+    make_timestamptz(epoch_us({{ column }}) // {{ seconds }}000000 * {{ seconds }}000000)
+{%- endmacro %}
+
 {# The number of the slot an instant lies in, from 1970: what slots are joined by, being narrow. #}
 {% macro slot_number(instant) -%}
     {{ return(adapter.dispatch('slot_number', 'weir')(instant)) }}

@@ -106,6 +106,37 @@
     {%- endfor %}
 {%- endmacro %}
 
+{#
+    The stream, a channel or title: the content id that the player sends (CMCD cid), else what the
+    variable `stream_path` cuts out of the decoded path. A longer name is cut: paths are anyone's.
+#}
+{% macro stream_of() -%}
+    {%- set pattern = var('stream_path') | string -%}
+    {%- if "'" in pattern or '\\' in pattern or modules.re.compile(pattern).groups != 1 -%}
+        {%- do exceptions.raise_compiler_error(
+            "var 'stream_path' is " ~ (pattern | tojson) ~ "; expected a regular expression with one "
+            ~ "group, the stream, and without quotes and backslashes, which engines read "
+            ~ "differently, as '^/[^/]+/([^/]+)/'. Write [0-9] for a digit, [.] for a point.") -%}
+    {%- endif -%}
+    left(coalesce(
+        nullif(cmcd.cid, ''), nullif(regexp_extract(path, '{{ pattern }}', 1), '')
+    ), 128)
+{%- endmacro %}
+
+{# How many streams an hour of a CDN names; the rest are one. #}
+{% macro streams_named() -%}
+    {%- set most = var('streams_named') | string -%}
+    {%- if not modules.re.fullmatch('[1-9][0-9]{0,5}', most) -%}
+        {%- do exceptions.raise_compiler_error(
+            "var 'streams_named' is " ~ (most | tojson)
+            ~ "; expected a whole number from 1 to 999999. Correct it.") -%}
+    {%- endif -%}
+    {{ return(most) }}
+{%- endmacro %}
+
+{# What stands for the streams that an hour does not name. #}
+{% macro other_streams() -%}'(other)'{%- endmacro %}
+
 {# KuaiRec's rule, its two branches as published: short items (up to 7 s) to the end, else over 7 s.
    An item of unknown length is judged as a long one. #}
 {% macro is_valid_play() -%}

@@ -138,18 +138,6 @@
 {% macro default__instant(text) -%}timestamp '{{ text }}'{%- endmacro %}
 {% macro duckdb__instant(text) -%}timestamptz '{{ text }}'{%- endmacro %}
 
-{# The start of the slot of so many seconds that an instant lies in. #}
-{% macro slot_start(column, seconds) -%}
-    {{ return(adapter.dispatch('slot_start', 'weir')(column, seconds)) }}
-{%- endmacro %}
-{% macro default__slot_start(column, seconds) -%}
-    timestamp_seconds(unix_seconds({{ column }}) div {{ seconds }} * {{ seconds }})
-{%- endmacro %}
-{# Integer arithmetic: date_trunc on timestamptz asks the calendar for each row. #}
-{% macro duckdb__slot_start(column, seconds) -%}
-    make_timestamptz(epoch_us({{ column }}) // {{ seconds }}000000 * {{ seconds }}000000)
-{%- endmacro %}
-
 {# The first day of the month (UTC) an instant lies in. #}
 {% macro month_of(column) -%}cast(date_trunc('month', {{ column }}) as date){%- endmacro %}
 

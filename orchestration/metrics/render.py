@@ -21,7 +21,7 @@ _MADE = (
     "# Change the definitions, not this file.\n"
 )
 #: the marts whose measures carry a metric's plain name in MetricFlow, with the suffix of the others
-_SUFFIX = {"qos_5m": "", "qos_places_hourly": "_by_place"}
+_SUFFIX = {"qos_5m": "", "qos_places_hourly": "_by_place", "streams_hourly": "_by_stream"}
 _NOT_NULL = [{"type": "not_null"}]
 
 

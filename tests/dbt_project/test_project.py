@@ -199,7 +199,7 @@ def test_dbt_runs_from_anywhere_and_parse_makes_no_database(tmp_path):
 def test_every_model_and_column_has_a_description(weir, runner):
     weir.invoke("run")
     models = [n for n in runner.manifest.nodes.values() if n.resource_type == "model"]
-    assert len(models) == 49
+    assert len(models) == 52
     for model in models:
         assert model.description, model.name
         built = weir.rows(
@@ -217,7 +217,7 @@ def test_every_model_and_column_has_a_description(weir, runner):
 def test_marts_have_contracts_owners_and_versions_of_their_metrics(runner):
     marts = [n for n in runner.manifest.nodes.values() if "marts" in n.fqn]
     models = [n for n in marts if n.resource_type == "model"]
-    assert len(models) == 20
+    assert len(models) == 21
     for model in models:
         assert model.config.contract.enforced, model.name
         dagster = model.config.meta["dagster"]

@@ -1,46 +1,20 @@
-"""Delivery quality: hand-worked numbers, and an independent reckoning over simulated bronze."""
+"""What the marts of delivery quality say of small tables, worked out by hand."""
 
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from decimal import Decimal
-from typing import Any
 
-import duckdb
 import pytest
-from dbt.cli.main import dbtRunner
 
-from lake.catalog import table_of
 from lake.counters import CAPACITIES
-from lake.records import CDN_REQUESTS
-from orchestration.commands.ingest import run as ingest
-from orchestration.commands.rosetta import definitions, markdown, side_by_side
-from orchestration.metrics.query import Question, answerable
-from orchestration.metrics.registry import load_registry
+from orchestration.commands.rosetta import definitions
 from orchestration.metrics.where import parse
-from simulator import Scenario, simulate
 
-from .conftest import PROJECT, Row, Weir, at, key, request
-from .reckoning import NAIVE, hit, sent, timed, transferred
+from .asking import REGISTRY, ask
+from .conftest import Row, at, key, request
 
-REGISTRY = load_registry()
 MISS = {"cache_status": "MISS", "is_edge_hit": False, "is_origin_fetch": True}
 BIG = {"bytes_out_total": 100_000, "bytes_out_body": 90_000, "ttfb_ms": 100.0}
-
-
-def _ask(weir: Weir, name: str, **question: Any) -> list[tuple[Any, ...]]:
-    """Ask a metric of the build file, by the SQL that `weir metric` runs on gold.
-
-    Days are asked where a test builds them: they are made of gold, not of this build.
-    """
-    days = question.pop("days", False)
-    marts = {n: m for n, m in REGISTRY.marts.items() if days or m.family != "rollup"}
-    known = replace(REGISTRY, marts=marts)
-    found = answerable(known, Question(REGISTRY.metric(name), **question))
-    return weir.rows(found.sql.replace("from gold.", "from marts."))
 
 
 def test_every_count_of_a_small_table_is_what_was_worked_out_by_hand(weir):
@@ -116,13 +90,13 @@ def test_every_count_of_a_small_table_is_what_was_worked_out_by_hand(weir):
         "throughput_kbps": 180_000 * 8 / 2160,
     }
     for name, value in ratios.items():
-        assert _ask(weir, name, grain="hour")[0][1] == pytest.approx(value, rel=1e-12), name
+        assert ask(weir, name, grain="hour")[0][1] == pytest.approx(value, rel=1e-12), name
     # the busiest slot is 00:00 with two large answers and three small ones
-    assert _ask(weir, "peak_egress_bps", grain="hour")[0][1] == (200_300 * 8) / 300
-    assert _ask(weir, "egress_bps", grain="hour")[0][1] == pytest.approx(201_500 * 8 / 3600)
-    assert _ask(weir, "ttfb_miss_p95_ms")[0][:1] == pytest.approx([100], rel=0.01)
-    assert _ask(weir, "throughput_p5_kbps")[0][:1] == pytest.approx([500], rel=0.01)
-    assert _ask(weir, "throughput_p50_kbps")[0][:1] == pytest.approx([500], rel=0.01)
+    assert ask(weir, "peak_egress_bps", grain="hour")[0][1] == (200_300 * 8) / 300
+    assert ask(weir, "egress_bps", grain="hour")[0][1] == pytest.approx(201_500 * 8 / 3600)
+    assert ask(weir, "ttfb_miss_p95_ms")[0][:1] == pytest.approx([100], rel=0.01)
+    assert ask(weir, "throughput_p5_kbps")[0][:1] == pytest.approx([500], rel=0.01)
+    assert ask(weir, "throughput_p50_kbps")[0][:1] == pytest.approx([500], rel=0.01)
     covered = {*expected, *ratios, "peak_egress_bps", "egress_bps"}
     own = {n for n, m in REGISTRY.metrics.items() if m.owner == "team:delivery"}
     rest = {n for n in own - covered if not n.startswith(("hop_", "ttfb_", "throughput_p"))}
@@ -158,21 +132,21 @@ def test_a_hop_counts_its_own_answers_the_edge_those_of_viewers(weir):
         ("cloudfront", "unknown", "inner", 1, 100, 0, 0, 0, 1),
     ]
     first = {"until": at("01:00")}
-    assert _ask(weir, "hop_hit_ratio", by=("hop",), **first) == [
+    assert ask(weir, "hop_hit_ratio", by=("hop",), **first) == [
         ("edge", 1 / 4, 4, True),
         ("inner", 1 / 6, 6, True),
     ]
-    assert _ask(weir, "hop_error_rate_5xx", by=("hop",), **first) == [
+    assert ask(weir, "hop_error_rate_5xx", by=("hop",), **first) == [
         ("edge", 1 / 4, 4, True),
         ("inner", 1 / 6, 6, True),
     ]
-    assert _ask(weir, "hop_hit_ratio", by=("hop", "pop"), grain="hour") == [
+    assert ask(weir, "hop_hit_ratio", by=("hop", "pop"), grain="hour") == [
         (at("00:00"), "edge", "FRA50", 1 / 4, 4, True),
         (at("00:00"), "inner", "FRA50", 1 / 5, 5, True),
         (at("00:00"), "inner", "unknown", 0.0, 1, True),
         (at("01:00"), "inner", "FRA50", 1.0, 1, True),
     ]
-    assert _ask(weir, "hop_error_rate_5xx", by=("cdn",)) == [
+    assert ask(weir, "hop_error_rate_5xx", by=("cdn",)) == [
         ("cloudflare", 0.0, 1, True),
         ("cloudfront", 2 / 10, 10, True),
     ]
@@ -221,137 +195,13 @@ def test_days_are_made_of_published_hours_and_cost_the_days_that_changed(weir):
     weir.build("tag:delivery")
     weir.publish(at("00:00"))  # the other hour failed its audit, say
     weir.build("tag:rollup")
-    assert _ask(weir, "requests", grain="day", days=True) == [(at("00:00"), 1)]
+    assert ask(weir, "requests", grain="day", days=True) == [(at("00:00"), 1)]
     weir.publish(at("01:00"))
     assert weir.run("tag:rollup", verb="run").success
-    assert _ask(weir, "requests", grain="day", days=True) == [(at("00:00"), 2)]
-    assert _ask(weir, "ttfb_p99_ms", grain="day", days=True)[0][1] == pytest.approx(7, rel=0.01)
-    assert _ask(weir, "requests", by=("country",), days=True) == [("DE", 1), ("unknown", 1)]
-    assert _ask(weir, "requests", by=("pop",), grain="day", days=True) == [
-        (at("00:00"), "FRA50", 2)
-    ]
-
-
-# --- an independent reckoning over simulated traffic ------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory, runner: dbtRunner, plugins: None) -> Iterator[Weir]:
-    """Return a lake of simulated traffic with its incidents, ingested and built."""
-    home = tmp_path_factory.mktemp("simulated")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("WEIR_WAREHOUSE", "WEIR_CATALOG_URI", "WEIR_BUILD_FILE", "WEIR_BUILD_PLAN"):
-            patch.delenv(name, raising=False)
-        patch.setenv("WEIR_HOME", str(home))
-        plan = simulate(Scenario(hours=3, lines=5000), ())
-        plan.deliver(home / "landing", None, plan.last_arrival_at)
-        assert ingest(home, (), as_json=True) == 0
-        weir = Weir(home, runner)
-        weir.build("tag:delivery")
-        yield weir
-
-
-@pytest.fixture(scope="module")
-def viewers(simulated: Weir) -> list[Row]:
-    """Return bronze's viewer rows, one for each identity."""
-    rows = table_of(simulated.catalog, CDN_REQUESTS).scan().to_arrow().to_pylist()
-    return list({r["row_key"]: r for r in rows if r["is_viewer"]}.values())
-
-
-def test_every_metric_equals_an_independent_reckoning_over_simulated_traffic(simulated, viewers):
-    assert len(viewers) > 1000
-    assert {r["cdn"] for r in viewers} == {"cloudfront", "cloudflare"}
-    assert all(r["sample_weight"] == Decimal(1) for r in viewers)
-    keys: dict[tuple[str, ...], Callable[[Row], tuple[Any, ...]]] = {
-        ("cdn", "pop"): lambda r: (r["cdn"], r["pop"] or "unknown"),
-        ("cdn", "country"): lambda r: (r["cdn"], r["country"] or "unknown"),
-        ("asn", "object_type"): lambda r: (r["asn"] or 0, r["object_type"]),
-        ("customer",): lambda r: (r["customer"] or "unknown",),
-    }
-    for by, of in keys.items():
-        groups: dict[tuple[Any, ...], list[Row]] = {}
-        for row in viewers:
-            hour = row["event_time"].replace(minute=0, second=0, microsecond=0)
-            groups.setdefault((hour, *of(row)), []).append(row)
-        for name, naive in NAIVE.items():
-            found = {r[: len(by) + 1]: r[len(by) + 1] for r in _ask(
-                simulated, name, by=by, grain="hour")}  # fmt: skip
-            expected = {group: naive(rows) for group, rows in groups.items()}
-            assert {g: v for g, v in found.items() if v is not None} == pytest.approx(
-                {g: v for g, v in expected.items() if v is not None}, rel=1e-9
-            ), (name, by)
-            if all(isinstance(v, int) for v in expected.values()):
-                assert found == expected, (name, by)
-
-
-def test_no_metric_of_requests_goes_unreckoned():
-    requests = {m.name for m in REGISTRY.metrics.values() if m.owner == "team:delivery"}
-    apart = {  # percentiles and hops have tests of their own, a peak is the largest of its slots
-        n
-        for n in requests
-        if n.startswith(("ttfb_p", "ttfb_hit", "ttfb_miss", "throughput_p", "hop_"))
-    } | {"peak_egress_bps"}
-    assert set(NAIVE) == requests - apart
-
-
-def test_the_peak_is_the_fullest_five_minutes(simulated, viewers):
-    for by in ((), ("cdn", "pop")):
-        slots: dict[tuple[Any, ...], dict[dt.datetime, int]] = {}
-        for r in viewers:
-            slot = r["event_time"].replace(
-                minute=r["event_time"].minute // 5 * 5, second=0, microsecond=0
-            )
-            of = slots.setdefault(tuple(r[b] or "unknown" for b in by), {})
-            of[slot] = of.get(slot, 0) + (r["bytes_out_total"] or 0)
-        expected = {group: max(of.values()) * 8 / 300 for group, of in slots.items()}
-        found = {r[: len(by)]: r[len(by)] for r in _ask(simulated, "peak_egress_bps", by=by)}
-        assert found == pytest.approx(expected, rel=1e-9)
-
-
-def test_percentiles_are_within_one_per_cent_of_the_nearest_rank_of_bronze(simulated, viewers):
-    def speed(r: Row) -> float | None:
-        return sent(r) * 8 / (r["duration_ms"] - r["ttfb_ms"]) if transferred(r) else None
-
-    def first(r: Row) -> float | None:
-        return r["ttfb_ms"] if timed(r) else None
-
-    wanted: dict[str, tuple[int, Callable[[Row], float | None], Callable[[Row], bool]]] = {
-        "ttfb_p50_ms": (50, first, lambda _: True),
-        "ttfb_p95_ms": (95, first, lambda _: True),
-        "ttfb_p99_ms": (99, first, lambda _: True),
-        "ttfb_hit_p95_ms": (95, first, hit),
-        "ttfb_miss_p95_ms": (95, first, lambda r: not hit(r)),
-        "throughput_p5_kbps": (5, speed, lambda _: True),
-        "throughput_p50_kbps": (50, speed, lambda _: True),
-    }
-    for name, (percent, value, only) in wanted.items():
-        for by in (("cdn", "pop"), ("cdn", "country"), ()):
-            groups: dict[tuple[Any, ...], list[float]] = {}
-            for r in viewers:
-                measured = value(r) if only(r) else None
-                if measured is not None:
-                    group = tuple(r[b] or "unknown" for b in by)
-                    groups.setdefault(group, []).append(max(0.0, measured))
-            found = {r[: len(by)]: r[len(by) :] for r in _ask(simulated, name, by=by)}
-            assert found.keys() == groups.keys()
-            for group, values in groups.items():
-                rank = math.ceil(percent * len(values) / 100)
-                assert found[group][1] == len(values)
-                assert found[group][0] == pytest.approx(sorted(values)[rank - 1], rel=0.01)
-
-
-def test_the_page_of_definitions_holds_the_figures_of_the_same_rows(simulated):
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{simulated.home / 'build.duckdb'}' as build (read_only)")
-        connection.execute("create schema gold")
-        connection.execute("create view gold.rosetta_hourly as from build.marts.rosetta_hourly")
-        page = markdown(side_by_side(connection, by_cdn=False))
-        by_cdn = side_by_side(connection, by_cdn=True)
-    path = PROJECT.parent / "docs" / "metric-rosetta.md"
-    assert path.read_text() == page, "write what `weir rosetta --markdown` prints of this lake"
-    assert len(by_cdn) == 2 * len(definitions())
-    ours = {r["definition"]: r for r in by_cdn if r["cdn"] == "cloudfront"}
-    assert ours["weir"]["difference_from_weir"] == 0
+    assert ask(weir, "requests", grain="day", days=True) == [(at("00:00"), 2)]
+    assert ask(weir, "ttfb_p99_ms", grain="day", days=True)[0][1] == pytest.approx(7, rel=0.01)
+    assert ask(weir, "requests", by=("country",), days=True) == [("DE", 1), ("unknown", 1)]
+    assert ask(weir, "requests", by=("pop",), grain="day", days=True) == [(at("00:00"), "FRA50", 2)]
 
 
 def test_the_other_cdns_and_last_week_stand_beside_a_number_and_small_groups_are_marked(weir):
@@ -369,21 +219,21 @@ def test_the_other_cdns_and_last_week_stand_beside_a_number_and_small_groups_are
     )
     weir.build("tag:delivery")
     by, asked = ("cdn", "country", "asn"), {"since": at("00:00")}
-    rows = _ask(weir, "hit_ratio_requests", by=by, grain="hour", against="others", **asked)
+    rows = ask(weir, "hit_ratio_requests", by=by, grain="hour", against="others", **asked)
     assert [r[1:] for r in rows] == [
         ("cloudfront", "DE", 1, 1.0, pytest.approx(1 / 101), pytest.approx(100 / 101), 100, 101,
          False),
         ("x", "DE", 1, 0.0, 1.0, -1.0, 100, 101, False),
         ("y", "DE", 1, 1.0, 0.5, 0.5, 1, 200, True),
     ]  # fmt: skip
-    rows = _ask(weir, "hit_ratio_requests", by=("cdn",), grain="hour", against="last-week", **asked)
+    rows = ask(weir, "hit_ratio_requests", by=("cdn",), grain="hour", against="last-week", **asked)
     assert [r[1:] for r in rows] == [
         ("cloudfront", 1.0, 0.0, 1.0, 100, 3, True),
         ("x", 0.0, None, None, 100, 0, True),
         ("y", 1.0, None, None, 1, 0, True),
     ]
     only = parse("cdn = 'x' or asn in (7)", REGISTRY.dimensions)
-    assert _ask(weir, "requests", where=only) == [(100,)]
+    assert ask(weir, "requests", where=only) == [(100,)]
 
 
 def test_the_rosetta_of_a_small_table_is_what_was_worked_out_by_hand(weir):

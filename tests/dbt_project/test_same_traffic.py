@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -37,6 +38,7 @@ from simulator.families import CDN_FAMILIES, CdnFamily, as_served_by, cut_files
 from simulator.outcomes import ABORTED, GONE, METHODS, STATUS
 from simulator.scenario import Scenario
 from simulator.traffic import Requests, make_requests
+from simulator.urls import PathWriter
 from simulator.world import CLOUDFLARE, CLOUDFLARE_FIRST_POP, CUSTOMERS
 
 from .carries import CARRIES, STAMPS, Carries
@@ -169,6 +171,7 @@ def reference_rows(traffic: Traffic, stamp: str) -> list[Row]:
             "event_time": dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=us),
             "customer": CUSTOMERS[customer[at - 1]].slug,
             "pop": str(pop % CLOUDFLARE_FIRST_POP),
+            "path": unquote(path),
             "method": METHODS[method],
             "status": int(STATUS[ending]),
             "bytes_out_total": sent,
@@ -179,11 +182,12 @@ def reference_rows(traffic: Traffic, stamp: str) -> list[Row]:
             "is_origin_fetch": STATES[cache] in ("MISS", "BYPASS", "REVALIDATED"),
             "client_aborted": ending in (ABORTED, GONE),
         }
-        for at, (us, pop, method, ending, sent, dice, ttfb, cache) in enumerate(
+        for at, (us, pop, method, ending, sent, dice, ttfb, cache, path) in enumerate(
             zip(
                 STAMPS[stamp](rows).tolist(), rows.pop.tolist(), rows.method.tolist(),
                 rows.ending.tolist(), (rows.body_bytes + rows.header_bytes).tolist(),
                 rows.dice.tolist(), rows.ttfb_ms.tolist(), rows.cache.tolist(),
+                PathWriter(traffic.sessions).paths(rows),
                 strict=True,
             ),
             1,
@@ -201,12 +205,22 @@ def reference(built, traffic) -> Weir:
 
 # --- the comparison ------------------------------------------------------------------------------
 
-KEYS = {"traffic_5m": ("slot_start", "pop", "customer"), "qos_hourly": ("hour", "customer")}
+KEYS = {
+    "traffic_5m": ("slot_start", "pop", "customer"),
+    "qos_hourly": ("hour", "customer"),
+    "streams_hourly": ("hour", "customer", "stream"),
+}
+#: by stream over all locations, which some formats do not name
+_SUMMED = {
+    "streams_hourly": "(select hour, cdn, customer, stream, sum(requests) as requests, "
+    "sum(bytes) as bytes from marts.streams_hourly group by all)"
+}
 
 
 def mart_of(weir: Weir, mart: str, cdn: str) -> Mart:
     keys = KEYS[mart]
-    rows = weir.records(f"select * exclude (cdn) from marts.{mart} where cdn = '{cdn}'")
+    relation = _SUMMED.get(mart, f"marts.{mart}")
+    rows = weir.records(f"select * exclude (cdn) from {relation} where cdn = '{cdn}'")
     return {tuple(row.pop(k) for k in keys): row for row in rows}
 
 
@@ -271,6 +285,7 @@ def test_the_traffic_has_what_is_compared(reference):
     assert sums[0]["requests"] > 2_000
     exact, coarse = (mart_of(reference, "traffic_5m", s) for s in ("start", "end_s"))
     assert len({pop for _, pop, _ in exact}) > 5
+    assert len({stream for _, _, stream in mart_of(reference, "streams_hourly", "start")}) > 30
     assert differing(exact, coarse)["requests"], "whole seconds of the end move requests"
 
 

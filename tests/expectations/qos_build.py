@@ -42,6 +42,10 @@ def good_rows(hours: str, days: str) -> str:
         "hop_hit_requests, 60::bigint as hop_origin_requests, 6000::bigint as hop_origin_bytes, "
         f"1::bigint as hop_errors_5xx from unnest([{hours}]) as a(h), "
         "(values ('edge'), ('inner')) as t(hop)",
+        "streams_hourly": "select h as hour, 'cloudfront' as cdn, 'FRA1' as pop, c as customer, "
+        "t as stream, 60::bigint as requests, n::bigint as bytes from "
+        f"unnest([{hours}]) as a(h), (values ('aurora'), (null)) as b(c), "
+        "(values ('live-1', 9000), ('(other)', 3000)) as s(t, n)",
         "pop_headroom_hourly": "select h as hour, 'cloudfront' as cdn, 'FRA1' as pop, "
         "12000::bigint as egress_bytes, 3000::bigint as peak_slot_bytes, 80.0::double as "
         "peak_bps, 100::bigint as capacity_bps, 0.8::double as peak_utilisation, 20.0::double "
@@ -113,6 +117,19 @@ def defects(at: str, day: str) -> dict[str, str]:
             "qos_hops_hourly", "hop_requests = 121"
         ),
         "qos_hops_hourly/edge_bytes_are_viewer_bytes": set_("qos_hops_hourly", "hop_bytes = 12001"),
+        "streams_hourly/stream_keys_are_unique": again("streams_hourly"),
+        "streams_hourly/streams_are_not_negative": set_(
+            "streams_hourly", "bytes = -1", "stream = '(other)'"
+        ),
+        # one more for one customer, one less for another: totals alone would agree
+        "streams_hourly/streams_requests_agree_with_traffic": set_(
+            "streams_hourly",
+            "requests = requests + case when customer is null then 1 else -1 end",
+            "stream = 'live-1'",
+        ),
+        "streams_hourly/streams_bytes_agree_with_traffic": set_(
+            "streams_hourly", "bytes = 9001", "stream = 'live-1'"
+        ),
         "pop_headroom_hourly/headroom_keys_are_unique": again("pop_headroom_hourly"),
         "pop_headroom_hourly/headroom_adds_up": set_("pop_headroom_hourly", "headroom_bps = 30"),
         "pop_headroom_hourly/no_location_exceeds_its_capacity": set_(

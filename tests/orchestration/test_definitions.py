@@ -31,6 +31,8 @@ BILLING_STEPS = (
     "reach",
     "samples",
     "slots",
+    "stream_usage",
+    "streams",
     "traffic",
     "usage",
     "usage_lines",
@@ -75,6 +77,7 @@ ASSETS = {
         "marts/qos_places_hourly",
         "marts/qos_pops_daily",
         "marts/rosetta_hourly",
+        "marts/streams_hourly",
         "marts/traffic_5m",
         "marts/ttfb_buckets_hourly",
     ],
@@ -102,6 +105,7 @@ ASSETS = {
         "gold/qos_places_hourly",
         "gold/qos_pops_daily",
         "gold/rosetta_hourly",
+        "gold/streams_hourly",
         "gold/traffic_5m",
         "gold/ttfb_buckets_hourly",
         "gold/unit_costs",
@@ -245,6 +249,7 @@ def test_a_refresh_builds_audits_and_publishes_its_own_family_only(defs: dg.Defi
         "gold/qos_hops_hourly",
         "gold/qos_places_hourly",
         "gold/rosetta_hourly",
+        "gold/streams_hourly",
     }
     assert selected["refresh_rollup"] == {
         f"{layer}/{mart}"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from lake.contracts import parse_contract
 from lake.contracts.folder import Governed, alone
-from orchestration.rating import ALLOCATIONS, Models, build, rate
+from orchestration.rating import TRAFFIC, Models, rate
 from simulator.rating import Usage
 
 MODELS = Models()
@@ -96,7 +96,7 @@ def rated_together(table: pa.Table, documents: Sequence[dict[str, Any]]) -> Rate
     """Rate usage of several vendors, each under the contracts of its own."""
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'; set threads = 1")
-        connection.register("int_billing__traffic", table)
+        connection.register(TRAFFIC, table)
         rate(connection, [parsed(d) for d in documents], MODELS)
         return Rated(
             connection.sql("from bill_lines order by month, contract_id, line_no")
@@ -128,17 +128,6 @@ def local_slots(zone: str, first: dt.date, days: int = 1) -> list[dt.datetime]:
         slots.append(at)
         at += dt.timedelta(minutes=5)
     return slots
-
-
-def allocated(usage: Sequence[Usage], *documents: dict[str, Any]) -> dict[Any, Decimal]:
-    """Return the parts of the bills by method, dimension and part."""
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'; set threads = 1")
-        connection.register("int_billing__traffic", table_of(usage))
-        rate(connection, [parsed(d) for d in documents], MODELS)
-        build(connection, MODELS, ALLOCATIONS)
-        rows = connection.execute("select method, dimension, part, amount from bill_allocations")
-        return {tuple(r[:3]): r[3] for r in rows.fetchall()}
 
 
 # ----------------------------------------------------------------- strategies

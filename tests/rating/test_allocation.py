@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from simulator.rating import Usage
 
-from .cases import allocated, contract, local_slots, rated
+from .cases import contract, local_slots, rated
+from .splits import allocated
 
 MBPS = 37_500_000
 GB = 10**9
@@ -55,7 +56,7 @@ def test_parts_sum_to_the_bill_with_credits_taxes_and_scopes_of_their_own():
     (total,) = rated(usage, document).totals().values()
     parts = allocated(usage, document)
     for method in ("volume", "billed_slot"):
-        for dimension in ("customer", "pop", "region"):
+        for dimension in ("customer", "pop", "region", "stream"):
             found = [v for k, v in parts.items() if k[:2] == (method, dimension)]
             assert sum(found) == total
 

@@ -1,21 +1,8 @@
 {{ config(tags=['counters']) }}
 
-with delivered as (
+with said as (
 
-    select * from {{ source('bronze', 'capacities') }}
-
-),
-
-ordered as (
-
-    select
-        *,
-        row_number() over (
-            partition by row_key
-            order by
-                published_at desc nulls last, valid_to desc nulls first, capacity_bps desc
-        ) as place
-    from delivered
+    {{ capacities_said_last() }}
 
 ),
 
@@ -30,8 +17,7 @@ final as (
         valid_to,
         capacity_bps,
         published_at
-    from ordered
-    where place = 1
+    from said
 
 )
 

@@ -4,9 +4,12 @@
     'event_time', 'cdn', 'pop', 'customer', 'method', 'status', 'bytes_out_total', 'bytes_in',
     'ttfb_ms', 'cache_status', 'is_edge_hit', 'client_aborted', 'is_viewer', 'sample_weight',
     'country', 'asn', 'http_version', 'object_type', 'duration_ms', 'bytes_out_body',
-    'is_origin_fetch', 'stream_type',
+    'is_origin_fetch', 'stream_type', 'stream',
 ] %}
-{% set computed = {'stream_type': 'cmcd.st as stream_type'} %}
+{% set computed = {
+    'stream_type': 'cmcd.st as stream_type',
+    'stream': stream_of() ~ ' as stream',
+} %}
 
 with delivered as (
 

@@ -48,13 +48,7 @@ loaded as (
 -- An older version of the same name may be loaded: only what goes beyond it is missing.
 names as (
 
-    select
-        source,
-        key,
-        {{ whole('sum(accepted)') }} as accepted,
-        {{ whole('sum(size_bytes)') }} as size_bytes
-    from loaded
-    group by 1, 2
+    {{ delivered_by('key', 'loaded') }}
 
 ),
 
@@ -100,13 +94,7 @@ absent as (
 
 densities as (
 
-    select
-        source,
-        month,
-        {{ whole('sum(accepted)') }} as accepted,
-        {{ whole('sum(size_bytes)') }} as size_bytes
-    from loaded
-    group by 1, 2
+    {{ delivered_by('month', 'loaded') }}
 
 ),
 
@@ -162,8 +150,7 @@ missing_hours as (
         cdn,
         hour,
         {{ slot_start('hour', 86400) }} as day,
-        {{ whole('sum(' ~ div_floor(whole('missing') ~ ' * 1000000', 'sampled_ppm') ~ ')') }}
-            as missing
+        {{ requests_of('missing', 'sampled_ppm') }} as missing
     from placed
     group by 1, 2, 3
 
@@ -175,8 +162,7 @@ present_hours as (
         loaded.cdn,
         touched.hour as hour,
         {{ slot_start('touched.hour', 86400) }} as day,
-        {{ whole('sum(' ~ div_floor(whole('touched.rows') ~ ' * 1000000', 'loaded.sampled_ppm')
-            ~ ')') }} as present
+        {{ requests_of('touched.rows', 'loaded.sampled_ppm') }} as present
     from loaded
     {{ each_of('loaded.hours', 'touched') }}
     group by 1, 2, 3

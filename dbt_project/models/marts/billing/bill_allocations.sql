@@ -1,10 +1,9 @@
 {{ config(month_column='month') }}
 
--- Each component's amount of the expected bill, split over customers, over PoPs and
--- over billing regions, two ways: by
--- usage at the billed slot (where a rate was billed; else by volume), and by volume. Parts get the
--- whole minor units of their share; what is left over goes to the largest remainders, so that the
--- parts sum to the bill exactly.
+-- Each component's amount of the expected bill, split over customers, PoPs, billing regions and
+-- streams, two ways: by usage at the billed slot (where a rate was billed; else by volume), and by
+-- volume. Parts get the whole minor units of their share; what is left over goes to the largest
+-- remainders, so that the parts sum to the bill exactly.
 with lines as (
 
     select
@@ -41,13 +40,82 @@ billed_slots as (
 
 ),
 
-dimensions as (
+of_usage as (
 
     select 'customer' as dimension
     union all
     select 'pop' as dimension
     union all
     select 'region' as dimension
+
+),
+
+dimensions as (
+
+    select dimension from of_usage
+    union all
+    select 'stream' as dimension
+
+),
+
+stream_usage as (
+
+    select
+        *,
+        'stream' as dimension,
+        coalesce(scope, 'unknown') || '/' || stream as part
+    from {{ ref('int_billing__stream_usage') }}
+
+),
+
+row_usage as (
+
+    select
+        usage.month,
+        usage.contract_key,
+        usage.scope,
+        usage.traffic_no,
+        usage.requests_no,
+        usage.slot_start,
+        of_usage.dimension,
+        coalesce(
+            case of_usage.dimension when 'customer' then usage.scope when 'pop' then usage.pop
+                else usage.region end,
+            'unknown'
+        ) as part,
+        usage.requests,
+        usage.bytes
+    from usage
+    cross join of_usage
+
+),
+
+month_usage as (
+
+    select
+        month, contract_key, scope, traffic_no, requests_no, dimension, part,
+        {{ whole('sum(requests)') }} as requests, {{ whole('sum(bytes)') }} as bytes
+    from row_usage
+    group by 1, 2, 3, 4, 5, 6, 7
+
+    union all
+
+    select month, contract_key, scope, traffic_no, requests_no, dimension, part, requests, bytes
+    from stream_usage
+    where billed_slot is null
+
+),
+
+slot_usage as (
+
+    select month, contract_key, scope, traffic_no, slot_start, dimension, part, bytes
+    from row_usage
+
+    union all
+
+    select month, contract_key, scope, traffic_no, billed_slot, dimension, part, bytes
+    from stream_usage
+    where billed_slot is not null
 
 ),
 
@@ -60,16 +128,12 @@ volumes as (
         lines.contract_key,
         lines.component_no,
         lines.scope,
-        dimensions.dimension,
-        coalesce(
-            case dimensions.dimension when 'customer' then usage.scope when 'pop' then usage.pop
-                else usage.region end,
-            'unknown'
-        ) as part,
+        usage.dimension,
+        usage.part,
         {{ whole("sum(case when lines.measure = 'requests' then usage.requests else usage.bytes end)")
         }} as weight
     from lines
-    inner join usage
+    inner join month_usage as usage
         on usage.month = lines.month
         and usage.contract_key = lines.contract_key
         and (lines.scope is null or usage.scope = lines.scope)
@@ -78,7 +142,6 @@ volumes as (
                 else usage.traffic_no end
             or lines.measure in ('fee', 'commit', 'minimum', 'credit', 'tax')
         )
-    cross join dimensions
     group by 1, 2, 3, 4, 5, 6
 
 ),
@@ -90,21 +153,16 @@ at_billed_slot as (
         billed_slots.contract_key,
         billed_slots.component_no,
         nullif(billed_slots.scope, '') as scope,
-        dimensions.dimension,
-        coalesce(
-            case dimensions.dimension when 'customer' then usage.scope when 'pop' then usage.pop
-                else usage.region end,
-            'unknown'
-        ) as part,
+        usage.dimension,
+        usage.part,
         {{ whole('sum(usage.bytes)') }} as weight
     from billed_slots
-    inner join usage
+    inner join slot_usage as usage
         on usage.month = billed_slots.month
         and usage.contract_key = billed_slots.contract_key
         and usage.traffic_no = billed_slots.component_no
         and usage.slot_start = billed_slots.billed_slot
         and (billed_slots.scope = '' or usage.scope = billed_slots.scope)
-    cross join dimensions
     group by 1, 2, 3, 4, 5, 6
 
 ),
@@ -228,7 +286,15 @@ select
     ranked.part,
     {{ money('sum(ranked.direction * ranked.micros_per_minor
         * (ranked.whole_minors + case when ranked.place <= ranked.left_over then 1 else 0 end))') }}
-        as amount
+        as amount,
+    case ranked.method
+        when 'volume' then 'bytes of the month, requests where those are priced'
+        else 'bytes in the billed five minutes, volume where no rate is billed'
+    end || case
+        when ranked.dimension <> 'stream' then ''
+        when ranked.method = 'volume' then '; each hour over the streams it names'
+        else '; the slot over the streams of its hour'
+    end as how
 from ranked
 inner join {{ source('contracts', 'price_contracts') }} as contracts
     on contracts.contract_key = ranked.contract_key

@@ -23,21 +23,10 @@ hours as (
 
 capacities as (
 
-    -- As stg_cdn__capacities, which is not built in this run: of equal beginnings the last
-    -- publication counts. lake.capacities versions hours by the same rule: change both.
+    -- As stg_cdn__capacities, which is not built in this run.
     select cdn, name as pop, event_time as valid_from, valid_to, capacity_bps
-    from (
-        select
-            *,
-            row_number() over (
-                partition by row_key
-                order by
-                    published_at desc nulls last, valid_to desc nulls first, capacity_bps desc
-            ) as place
-        from {{ source('bronze', 'capacities') }}
-        where kind = 'pop'
-    ) as ordered
-    where place = 1
+    from ({{ capacities_said_last() }}) as said
+    where kind = 'pop'
 
 ),
 
