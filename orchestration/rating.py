@@ -177,11 +177,12 @@ def rate(
     """
     rows = rows_of(contracts)
     fill_contracts(connection, rows)
-    # Two queries: the first is answered from the statistics of a Parquet file.
+    # Two queries, answered from statistics: of a Parquet file, and of a column that is not there.
     connection.execute(
         "create or replace temp table int_billing__reach as select * from "
         f"(select min(slot_start) as first_slot, max(slot_start) as last_slot from {TRAFFIC}), "
-        f"(select min(period) as first_period, max(period) as last_period from {TRAFFIC})"
+        f"(select min(period) as first_period, max(period) as last_period from {TRAFFIC} "
+        "where period is not null)"
     )
     models = models or Models()
     dropped = _needless(rows)
