@@ -156,7 +156,7 @@ class Parser:
         totals.rejects += (
             rejected_line(lines, n, first, offset, OUT_OF_BOUNDS) for n in misplaced.tolist()
         )
-        good = self._judged(lines, doubtful, layout, totals, offset)
+        good = self._judged_lines(lines, doubtful, layout, totals, offset)
         parts = [] if fast is None else [with_lines(fast, numbers + first)]
         if good:
             rescued, late = self._rescue(good, layout, constants)
@@ -175,7 +175,7 @@ class Parser:
                 totals.accepted += kept.num_rows
                 emit(self._finish(kept, constants))
 
-    def _judged(
+    def _judged_lines(
         self,
         lines: Lines,
         doubtful: _Numbers,
