@@ -136,12 +136,8 @@ def rfc3339(column: str) -> str:
         f"case when contains({column}, ':59:60') then "
         f"regexp_replace({column}, ':59:60([.][0-9]*)?', ':59:59.999') else {column} end"
     )
-    return finite(f"try_cast({whole} as timestamptz)")
-
-
-def finite(instant: str) -> str:
-    """Return the SQL of an instant that is written once; null where it is `infinity`."""
-    return f"nullif(nullif({instant}, timestamptz 'infinity'), timestamptz '-infinity')"
+    instant = f"try_cast({whole} as timestamptz)"
+    return f"case when isfinite({instant}) then {instant} end"
 
 
 def as_ms(seconds: str) -> str:
