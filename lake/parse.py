@@ -36,8 +36,14 @@ from lake.unpacked import BYTE_ORDER_MARK, LongLine
 from lake.urls import clean_names
 
 _HEAD_BYTES = 1 << 18
+#: with more doubtful lines than that it pays to read a chunk again, if they only lack a column
+_MANY_DOUBTFUL = 200
 #: why a line is rejected whose values are of the right type and cannot be computed with
 OUT_OF_RANGE = "value_out_of_range"
+#: why a good line is rejected that belongs to another time than its file
+OUT_OF_BOUNDS = "time_out_of_range"
+
+_Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class Parser:
         self._reader = FastReader(self._engine, self._projection, family)
         self._cmcd = CmcdReader(self._engine, clean_names if protection is not None else None)
         self._repeats = Repeats()
+        #: columns that heads of files had in every line, and lines behind them had not
+        self._missing: set[str] = set()
         #: rejected rows of a columnar object by number, where a person looks at it
         self.raws: dict[int, bytes] = {}
         self._schema = family.record.arrow
@@ -102,7 +110,7 @@ class Parser:
                 continue
             for start, segment, lines in self._segments(self._buffer):
                 head = segment.memory[: min(segment.size, _HEAD_BYTES)]
-                layout = self.family.layout(head, self.source, layout)
+                layout = self.family.layout(head, self.source, layout).without(self._missing)
                 totals.note_unknown(layout.unknown)
                 totals.note_unknown(self.family.unknown_in(lines, layout))
                 offset = found.byte_offset + start
@@ -139,9 +147,17 @@ class Parser:
     ) -> None:
         """Account for every line of a segment: the fast read first, then the doubtful ones."""
         first = totals.lines
-        fast, numbers = self._fast(segment, lines, layout, constants)
+        fast, numbers, misplaced = self._fast(segment, lines, layout, constants)
+        doubtful = _others(np.concatenate((numbers, misplaced)), len(lines))
+        if len(doubtful) > _MANY_DOUBTFUL and self._learns(lines, doubtful, layout):
+            layout = layout.without(self._missing)
+            fast, numbers, misplaced = self._fast(segment, lines, layout, constants)
+            doubtful = _others(np.concatenate((numbers, misplaced)), len(lines))
+        totals.rejects += (
+            rejected_line(lines, n, first, offset, OUT_OF_BOUNDS) for n in misplaced.tolist()
+        )
         good: list[tuple[int, Row]] = []
-        for number in _others(numbers, len(lines)).tolist():
+        for number in doubtful.tolist():
             found = self.family.judge(lines.raw(number), layout)
             if isinstance(found, Row):
                 good.append((number, found))
@@ -169,24 +185,37 @@ class Parser:
                 totals.accepted += kept.num_rows
                 emit(self._finish(kept, constants))
 
+    def _learns(self, lines: Lines, doubtful: _Numbers, layout: Layout) -> bool:
+        """Look at some doubtful lines; tell whether they lack what the head had in every line."""
+        known = len(self._missing)
+        for number in doubtful[:_MANY_DOUBTFUL].tolist():
+            found = self.family.judge(lines.raw(number), layout)
+            if isinstance(found, Row):
+                self._missing.update(c for c in layout.seen if found.values[c] is None)
+        return len(self._missing) > known
+
     def _fast(
         self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants
-    ) -> tuple[pa.Table | None, npt.NDArray[np.int64]]:
-        """Read typed; return the good rows and their physical line numbers, ascending."""
+    ) -> tuple[pa.Table | None, _Numbers, _Numbers]:
+        """Read typed; return the good rows and their physical line numbers, ascending.
+
+        And the numbers of lines that are good but for their time.
+        """
         with lines.hidden(self.family.masked(lines, layout).tolist()):
             read = self._reader.read(segment, lines, layout)
         if read is None:
-            return None, np.empty(0, dtype=np.int64)
+            return None, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         rows, numbers = read
-        kept = good_rows(rows, constants.not_before, constants.not_after)
+        kept, misplaced = good_rows(rows, constants.not_before, constants.not_after)
         overruled = np.union1d(
-            self.family.overruled(lines, layout, numbers[kept]), lines.with_nul()
+            self.family.overruled(lines, layout, numbers[kept | misplaced]), lines.with_nul()
         )
         if segment.memory[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
             overruled = np.append(overruled, 1)  # the reader skips it wherever a chunk begins
         if len(overruled):
-            kept = kept & ~np.isin(numbers, overruled)
-        return taken(rows, kept), numbers[kept]
+            is_believed = ~np.isin(numbers, overruled)
+            kept, misplaced = kept & is_believed, misplaced & is_believed
+        return taken(rows, kept), numbers[kept], numbers[misplaced]
 
     def _rescue(
         self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
@@ -254,14 +283,14 @@ class Parser:
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
 
-def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]:
+def _others(numbers: _Numbers, lines: int) -> _Numbers:
     """Return the line numbers from 1 to `lines` that are not given."""
     missing = np.ones(lines, dtype=np.bool_)
     missing[numbers - 1] = False
     return np.flatnonzero(missing) + 1
 
 
-def with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+def with_lines(table: pa.Table, numbers: _Numbers) -> pa.Table:
     """Return rows with their physical line in place of the engine's row number."""
     return table.drop_columns(
         [c for c in ("rn", "is_ok") if c in table.column_names]
