@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lake.engine import Engine
 from lake.formats.base import Family, Layout
@@ -18,6 +19,7 @@ from lake.lines import Lines
 from lake.projection import Projection
 
 _Numbers = npt.NDArray[np.int64]
+_KEY = "row_key"
 
 
 class FastReader:
@@ -67,15 +69,27 @@ class FastReader:
     def _keyed_rows(
         self, key: str, chunk: Buffer, lines: Lines, layout: Layout
     ) -> tuple[pa.Table, _Numbers] | None:
-        """Read the objects, and hash the lines that they stand in."""
+        """Read the objects, and hash the lines of those that have no key of their own."""
         path = self._path_of_objects(chunk, lines, self._family.heads(lines, layout))
         read = self._rows(path, lines, layout)
         if read is None:
             return None
         rows, numbers = read
+        if _KEY not in rows.column_names:
+            return rows.append_column(_KEY, self._hashed(key, lines, numbers)), numbers
+        own = rows.column(_KEY).combine_chunks()
+        if own.null_count:
+            is_missing = own.is_null()
+            missing = numbers[is_missing.to_numpy(zero_copy_only=False)]
+            hashed = self._hashed(key, lines, missing).combine_chunks()
+            own = pc.replace_with_mask(own, is_missing, hashed)
+            rows = rows.set_column(rows.schema.get_field_index(_KEY), _KEY, own)
+        return rows, numbers
+
+    def _hashed(self, key: str, lines: Lines, numbers: _Numbers) -> pa.ChunkedArray:
+        """Return the keys of lines."""
         whole = pa.table({"line": lines.texts(numbers)})
-        keys = self._engine.over(whole, f"select {key} as row_key from incoming")
-        return rows.append_column("row_key", keys.column("row_key")), numbers
+        return self._engine.over(whole, f"select {key} as key from incoming").column("key")
 
     def _path_of_objects(self, chunk: Buffer, lines: Lines, heads: _Numbers) -> str:
         """Return where the text without what stands before the objects can be read."""

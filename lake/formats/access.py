@@ -158,8 +158,7 @@ class AccessLog(Family):
         return {
             "event_time_precision": access.precision(access.stamp_of(layout)),
             "end_time": "end_at",
-            # the whole line: without a request id nothing less tells two requests apart
-            "row_key": sql.row_key([f(LINE)]),
+            "row_key": access.row_key(f),
             "customer": sql.lookup("host_l", source.customers),
             "request_id": f("request_id"),
             "pop": f("pop"),

@@ -126,23 +126,25 @@ def request(f: Fields) -> dict[str, str]:
     """Return the derived columns of the request: method, target and what the target says.
 
     A request line that is none (a hyphen, bytes of a handshake) has no method and no path. Of an
-    absolute URI scheme and host are taken; that of CONNECT is a host.
+    absolute URI scheme and host are taken; that of CONNECT is a host. What follows the question
+    mark is cut off first: CMCD makes it the longest part by far.
     """
     return {
         **_request_line(f),
-        "is_absolute_d": "not starts_with(target_d, '/') and contains(target_d, '://')",
-        "origin_d": "case when is_absolute_d then split_part(split_part(split_part("
-        "target_d, '://', 2), '/', 1), '?', 1) when method_d = 'CONNECT' then target_d end",
+        "bare_d": "split_part(target_d, '?', 1)",
+        "is_absolute_d": "not starts_with(bare_d, '/') and contains(bare_d, '://')",
+        "origin_d": "case when is_absolute_d then split_part(split_part(bare_d, '://', 2), '/', 1) "
+        "when method_d = 'CONNECT' then target_d end",
         "rest_d": "case when is_absolute_d "
-        "then substr(target_d, strpos(target_d, '://') + 3 + length(origin_d)) end",
+        "then substr(bare_d, strpos(bare_d, '://') + 3 + length(origin_d)) end",
         "local_d": "case when is_absolute_d "
         "then case when starts_with(rest_d, '/') then rest_d else '/' || rest_d end "
-        "when method_d = 'CONNECT' then null else target_d end",
+        "when method_d = 'CONNECT' then null else bare_d end",
         "named_d": f"coalesce({f('host')}, split_part(origin_d, '@', -1), {f('server_name')})",
         "host_l": "plain_host(named_d)",
         **_path("without_query(local_d)"),
-        "asked_d": "case when contains(local_d, '?') then "
-        "nullif(substr(local_d, strpos(local_d, '?') + 1), '') end",
+        "asked_d": "case when local_d is not null and length(target_d) > length(bare_d) + 1 "
+        "then substr(target_d, length(bare_d) + 2) end",
         "query_d": _as_sent("asked_d"),
     }
 
@@ -177,8 +179,22 @@ def scheme(f: Fields) -> str:
     """Return the SQL of the scheme: logged, of an absolute URI, or by what TLS says."""
     by_tls = f"case when {f('tls_version')} is not null then 'https' else 'http' end"
     found = [f"lower({f('scheme')})"] if "scheme" in f else []
-    found.append("case when is_absolute_d then lower(split_part(target_d, '://', 1)) end")
+    found.append("case when is_absolute_d then lower(split_part(bare_d, '://', 1)) end")
     return f"coalesce({', '.join([*found, *([by_tls] if 'tls_version' in f else [])])})"
+
+
+def row_key(f: Fields) -> str:
+    """Return the SQL of a row's key: by the request's id, else by the whole line.
+
+    Without an id nothing less tells two requests apart; with one, what a query string adds is not
+    worth hashing it.
+    """
+    whole = sql.row_key([f("line")])
+    if "request_id" not in f:
+        return whole
+    told = ["epoch_us(event_time)", f("client"), "host_l", "method_d", "path_0", '"status"']
+    own = sql.row_key([f("request_id"), *told])
+    return f"case when {f('request_id')} is not null then {own} else {whole} end"
 
 
 def cmcd(f: Fields) -> str:

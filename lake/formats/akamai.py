@@ -95,7 +95,7 @@ class AkamaiDataStream2(Family):
     """DataStream 2 as JSON, one object a line."""
 
     name = "akamai_ds2"
-    version = 1
+    version = 2
     record = CDN_REQUESTS
     cdn = "akamai"
 
@@ -140,6 +140,10 @@ class AkamaiDataStream2(Family):
             "crumbs_d": 'decode_once(null_if_empty("breadcrumbs"))',
             "origin_d": _ORIGIN,
             "cache_d": _CACHE,
+            "told_d": "case when null_if_empty(\"reqId\") is null then query_d else '' end",
+            "claim_d": 'forwarded_for(null_if_empty("xForwardedFor"))',
+            "port_d": 'coalesce(odd_port("reqHost"), '
+            f"cast(nullif(nullif({_number('reqPort')}, 80), 443) as varchar))",
             "range_d": "case when contains(\"range\", ',') then null "
             "else replace(null_if_empty(\"range\"), 'bytes=', '') end",
         }
@@ -154,7 +158,7 @@ class AkamaiDataStream2(Family):
             "row_key": sql.row_key(
                 [
                     *('"reqId"', "epoch_us(event_time)", '"cliIP"', '"reqHost"', '"reqPath"'),
-                    *('"queryStr"', "status_d", '"isMidgress"', '"edgeIP"'),
+                    *("told_d", "status_d", '"isMidgress"', '"edgeIP"'),
                 ]
             ),
             "producer": 'null_if_empty("cp")',
@@ -199,9 +203,8 @@ class AkamaiDataStream2(Family):
             "cmcd": "cmcd_d",
             "extra": sql.extra_map(
                 {
-                    "x-forwarded-for": 'forwarded_for(null_if_empty("xForwardedFor"))',
-                    "host-port": 'coalesce(odd_port("reqHost"), '
-                    f"cast(nullif(nullif({_number('reqPort')}, 80), 443) as varchar))",
+                    "x-forwarded-for": "claim_d",
+                    "host-port": "port_d",
                     "billingRegion": 'null_if_empty("billingRegion")',
                 }
             ),

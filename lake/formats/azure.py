@@ -101,7 +101,7 @@ class AzureFrontDoor(Family):
     """FrontDoorAccessLog."""
 
     name = "azure_front_door"
-    version = 1
+    version = 2
     record = CDN_REQUESTS
     cdn = "azure"
 
@@ -141,12 +141,16 @@ class AzureFrontDoor(Family):
         return {
             "end_at": _END,
             "taken_d": _seconds_as_ms("timeTaken"),
-            "event_time": sql.later(f"({_END})", f"-coalesce({_seconds_as_ms('timeTaken')}, 0)"),
+            "event_time": sql.later("end_at", "-coalesce(taken_d, 0)"),
             **sql.url_steps(_raw("requestUri")),
             "host_raw_d": f"coalesce({_text('hostName')}, authority_d)",
             "host_l": "plain_host(host_raw_d)",
             **sql.path_steps("uri_path_d"),
             "cache_d": _CACHE,
+            "told_d": f"case when {_text('trackingReference')} is null then {_raw('requestUri')} "
+            "else path_0 end",
+            "claim_d": f"case when {_raw('clientIp')} <> {_raw('socketIp')} "
+            f"then {_text('clientIp')} end",
         }
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
@@ -157,7 +161,7 @@ class AzureFrontDoor(Family):
             "end_time": "end_at",
             "row_key": sql.row_key(
                 [
-                    *(_raw("trackingReference"), "epoch_us(end_at)", _raw("requestUri")),
+                    *(_raw("trackingReference"), "epoch_us(end_at)", "host_raw_d", "told_d"),
                     *(_raw("pop"), _FROM_CLIENT, _raw("socketIp"), _raw("clientPort")),
                 ]
             ),
@@ -172,8 +176,7 @@ class AzureFrontDoor(Family):
             "country": f"case when length({_raw('clientCountry')}) = 2 "
             f"then upper({_raw('clientCountry')}) end",
             "host": "host_l",
-            "scheme": f"case when contains({_raw('requestUri')}, '://') "
-            f"then lower(split_part({_raw('requestUri')}, '://', 1)) end",
+            "scheme": "scheme_d",
             "method": _text("httpMethod"),
             "path_raw": "path_0",
             "path": "path_d",
@@ -202,8 +205,7 @@ class AzureFrontDoor(Family):
             "cmcd": "cmcd_of(query_d)",
             "extra": sql.extra_map(
                 {
-                    "x-forwarded-for": f"case when {_raw('clientIp')} <> {_raw('socketIp')} "
-                    f"then {_text('clientIp')} end",
+                    "x-forwarded-for": "claim_d",
                     "host-port": "odd_port(authority_d)",
                     "origin": f"coalesce({_text('originName')}, {_text('backendHostname')})",
                 }

@@ -217,7 +217,8 @@ class Family(ABC):
     def line_key_sql(self, layout: Layout) -> str | None:  # noqa: ARG002
         """Return the SQL of a row's key over its `line` (BLOB), where the whole line is the key.
 
-        The typed read has no line then, nor what stands before the object in it (`heads`).
+        The typed read has no line then, nor what stands before the object in it (`heads`). It may
+        have keys of its own (`row_key` of `fast_sql`): then this one is for rows without.
         """
         return None
 

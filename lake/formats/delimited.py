@@ -84,7 +84,7 @@ class DelimitedMap(Family):
     """Any delimited log by dialect and map of its source."""
 
     name = "delimited_map"
-    version = 1
+    version = 2
     record = CDN_REQUESTS
     counts_repeats = True
     takes_map = True

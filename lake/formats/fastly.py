@@ -74,7 +74,7 @@ class Fastly(JsonMap):
     """Fastly's log streaming."""
 
     name = "fastly"
-    version = 1
+    version = 2
     cdn = "fastly"
     preset = PRESET
     default_prefix = "syslog"

@@ -88,7 +88,10 @@ def _label(name: str) -> str:
 
 
 def _duration_ms(column: str) -> str:
-    return sql.sane_ms(sql.as_ms(f"try_cast(rtrim({column}, 's') as double)"))
+    """Return the SQL of a duration in ms, sane or not: a column of its own, as it costs."""
+    is_plain = f"ends_with({column}, 's') and not ends_with({column}, 'ss')"
+    text = f"case when {is_plain} then left({column}, -1) else rtrim({column}, 's') end"
+    return sql.as_ms(f"try_cast({text} as double)")
 
 
 def _flag(name: str) -> str:
@@ -135,7 +138,7 @@ class GoogleCdn(Family):
     """Cloud CDN (http_load_balancer) and Media CDN (edgecache) entries."""
 
     name = "gcp_cdn"
-    version = 1
+    version = 2
     record = CDN_REQUESTS
     cdn = "gcp"
 
@@ -167,8 +170,13 @@ class GoogleCdn(Family):
         """Return times, URL parts, chain of caches, cache status and CMCD."""
         return {
             "event_time": sql.rfc3339('"timestamp"'),
-            "taken_d": f"coalesce({_duration_ms(_payload('latency'))}, "
-            f"{_duration_ms(_http('latency'))})",
+            "took_d": _duration_ms(_payload("latency")),
+            "http_took_d": f"case when ({sql.sane_ms('took_d')}) is null "
+            f"then {_duration_ms(_http('latency'))} end",
+            "taken_d": f"coalesce({sql.sane_ms('took_d')}, {sql.sane_ms('http_took_d')})",
+            "ttfb_d": _duration_ms(_payload("httpTtfb")),
+            "origin_ttfb_d": _duration_ms(_payload("backendInitialLatency")),
+            "origin_took_d": _duration_ms(_payload("backendLatency")),
             "status_d": f"coalesce(try_cast({_http('status')} as integer), 0)",
             **sql.url_steps(_http("requestUrl")),
             "host_l": "plain_host(authority_d)",
@@ -177,6 +185,8 @@ class GoogleCdn(Family):
             "cache_d": _CACHE,
             "cmcd_d": f"coalesce(cmcd_of(query_d), {_CMCD})",
             "pop_d": _text(f"trim(split_part({_payload('cacheId')}, ',', -1))"),
+            "told_d": f'case when null_if_empty("insertId") is null then {_http("requestUrl")} '
+            "else path_0 end",
         }
 
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
@@ -188,7 +198,7 @@ class GoogleCdn(Family):
             "row_key": sql.row_key(
                 [
                     *('"insertId"', "epoch_us(event_time)", _payload("requestId")),
-                    *(_http("requestUrl"), _http("remoteIp"), "status_d"),
+                    *("host_l", "told_d", _http("remoteIp"), "status_d"),
                 ]
             ),
             "producer": f"coalesce({_label('service_name')}, {_label('url_map_name')})",
@@ -197,13 +207,13 @@ class GoogleCdn(Family):
             "pop": "upper(split_part(pop_d, '-', 1))",
             "pop_iata": f"coalesce(upper({_text(_payload('metroIataCode'))}), iata(pop_d))",
             "client_ip": _IP,
-            "client_port": "try_cast(nullif(regexp_extract("
-            f"{_http('remoteIp')}, '{_PORT}', 1), '') as integer)",
+            # of text without a colon there is no port to look for
+            "client_port": f"case when contains({_http('remoteIp')}, ':') then try_cast(nullif("
+            f"regexp_extract({_http('remoteIp')}, '{_PORT}', 1), '') as integer) end",
             "asn": f"try_cast({_payload('clientAsn')} as bigint)",
             "country": f"upper({_text(_payload('clientRegionCode'))})",
             "host": "host_l",
-            "scheme": f"case when contains({_http('requestUrl')}, '://') "
-            f"then lower(split_part({_http('requestUrl')}, '://', 1)) end",
+            "scheme": "scheme_d",
             "method": _text(_http("requestMethod")),
             "path_raw": "path_0",
             "path": "path_d",
@@ -211,7 +221,7 @@ class GoogleCdn(Family):
             "status": "status_d",
             "bytes_out_total": f"coalesce(try_cast({_http('responseSize')} as bigint), 0)",
             "bytes_in": f"try_cast({_http('requestSize')} as bigint)",
-            "ttfb_ms": _duration_ms(_payload("httpTtfb")),
+            "ttfb_ms": sql.sane_ms("ttfb_d"),
             "duration_ms": "taken_d",
             "cache_status": "cache_d",
             "cache_status_raw": f"coalesce({_text(_payload('cacheStatus'))}, {_text(_DETAILS)})",
@@ -225,8 +235,8 @@ class GoogleCdn(Family):
             "referer": f"referer_of({_text(_http('referer'))})",
             "range_raw": _text(_payload("rangeHeader")),
             "origin_ip": f"coalesce({_text(_payload('originIp'))}, {_text(_http('serverIp'))})",
-            "origin_ttfb_ms": _duration_ms(_payload("backendInitialLatency")),
-            "origin_duration_ms": _duration_ms(_payload("backendLatency")),
+            "origin_ttfb_ms": sql.sane_ms("origin_ttfb_d"),
+            "origin_duration_ms": sql.sane_ms("origin_took_d"),
             "error_detail": f"case when {_DETAILS} like 'response_%' then null "
             f"else {_text(_DETAILS)} end",
             "is_viewer": f"{_text(_payload('backendLatency'))} is null",

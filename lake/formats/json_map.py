@@ -61,7 +61,7 @@ class JsonMap(Family):
     """Any JSON log by the map of its source."""
 
     name = "json_map"
-    version = 1
+    version = 2
     record = CDN_REQUESTS
     counts_repeats = True
     takes_map = True
@@ -102,7 +102,7 @@ class JsonMap(Family):
         )
 
     def line_key_sql(self, layout: Layout) -> str:  # noqa: ARG002
-        """Return the key: the line is what makes a row itself."""
+        """Return the key: the line is what makes a row itself whose request has no id."""
         return sql.row_key_of_bytes("line")
 
     def heads(self, lines: Lines, layout: Layout) -> npt.NDArray[np.int64]:
@@ -118,10 +118,12 @@ class JsonMap(Family):
     def fast_sql(
         self, layout: Layout, source: Source
     ) -> tuple[Mapping[str, str], Mapping[str, str], str]:
-        """Return the plan for objects that are read already, and keys that are made already."""
+        """Return the plan for objects that are read already, and the keys of requests by id."""
         derived = {n: e for n, e in self.derived_sql(layout, source).items() if n != "doc"}
         canonical = self.canonical_sql(layout, source)
-        return derived, {n: e for n, e in canonical.items() if n != "row_key"}, "true"
+        own = _of_map(layout).plan.own_key
+        keys = {"row_key": own} if own else {}
+        return derived, {n: e for n, e in canonical.items() if n != "row_key"} | keys, "true"
 
     def line_numbers_sql(self) -> str | None:
         """Return None: the reader gives a row for every line that is not blank."""

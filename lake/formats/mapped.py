@@ -24,6 +24,7 @@ from lake.formats.mapped_values import (
     cache_word,
     count_of_bytes,
     instant_sql,
+    instant_steps,
     milliseconds,
     number_sql,
     precision_sql,
@@ -38,11 +39,14 @@ class Plan:
     """The SQL of a map: derived columns in order, canonical ones, and what a line must have.
 
     needed: groups of fields, one of each of which must have a value.
+    own_key: SQL of the row key of a row whose request has an id, null for others; None where the
+    map names no id.
     """
 
     derived: dict[str, str] = field(default_factory=dict)
     canonical: dict[str, str] = field(default_factory=dict)
     needed: tuple[tuple[str, ...], ...] = ()
+    own_key: str | None = None
 
     def step(self, name: str, expression: str) -> str:
         """Add a derived column; return its name."""
@@ -59,8 +63,8 @@ def plan_of(
 ) -> Plan:
     """Return the SQL of a map.
 
-    leaf: SQL of a field's text by path. identity: SQL of all that makes a row itself. doc: derived
-    columns that `leaf` reads.
+    leaf: SQL of a field's text by path. identity: SQL of all that makes a row itself where its
+    request has no id. doc: derived columns that `leaf` reads.
     """
     plan = Plan(dict(doc))
     _add_times(plan, fields, leaf)
@@ -75,7 +79,9 @@ def plan_of(
         else sql.lookup("w_host", source.customers)
     )
     plan.canonical["query_raw"] = sql.allowed_query("w_query", source.privacy.query_allow)
-    plan.canonical["row_key"] = sql.row_key(identity)
+    plan.own_key = _own_key(plan, fields)
+    whole = sql.row_key(identity)
+    plan.canonical["row_key"] = f"coalesce({plan.own_key}, {whole})" if plan.own_key else whole
     plan.canonical["extra"] = sql.extra_map(
         {"host-port": "odd_port(w_host_given)"}
         | {name: f"null_if_empty({leaf(path)})" for name, path in fields.extra.items()}
@@ -85,6 +91,19 @@ def plan_of(
         needed.append(fields.status.from_)
     plan.needed = tuple(needed)
     return plan
+
+
+def _own_key(plan: Plan, fields: FieldMap) -> str | None:
+    """Return the SQL of the key of a request that has an id: what tells it but its query string.
+
+    An id alone may be passed on by a client, or be logged at the edge and at the shield.
+    """
+    rule = fields.request_id
+    if rule is None or rule.const is not None or rule.values or rule.otherwise is not None:
+        return None
+    parts = ["w_request_id", "epoch_us(event_time)", "w_host", "path_0", "w_status"]
+    parts += [n for n in ("w_client_ip", "w_pop", "w_is_viewer") if n in plan.derived]
+    return f"case when w_request_id is not null then {sql.row_key(parts)} end"
 
 
 def _groups_of(rule: TimeRule) -> list[tuple[str, ...]]:
@@ -98,7 +117,7 @@ def _add_times(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
         raise ValueError("a map without event_time has no time of its rows")
     plan.step("w_status", _integer(fields.status, leaf) if fields.status else "0")
     plan.step("w_given", text_sql(start, leaf))
-    plan.step("w_instant", instant_sql(start, "w_given"))
+    plan.step("w_instant", _instant(plan, start, "w_given"))
     plan.step("w_took", milliseconds(took, leaf) if took else "null::double")
     began = "w_instant"
     if start.stamp == "end":
@@ -109,7 +128,7 @@ def _add_times(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     ended = f"case when w_took between 0 and 1e10 then event_time + {after} end"
     if end is not None:
         plan.step("w_end_given", text_sql(end, leaf))
-        ended = f"coalesce({instant_sql(end, 'w_end_given')}, {ended})"
+        ended = f"coalesce({_instant(plan, end, 'w_end_given')}, {ended})"
     elif start.stamp == "end":
         ended = "w_instant"
     plan.step("w_end", ended)
@@ -121,6 +140,13 @@ def _add_times(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
         "duration_ms": f"coalesce(w_took, {measured} / 1000.0)" if end else "w_took",
         "status": "w_status",
     }
+
+
+def _instant(plan: Plan, rule: TimeRule, text: str) -> str:
+    """Return the SQL of an instant from the column of its text."""
+    for name, expression in instant_steps(rule, text).items():
+        plan.step(name, expression)
+    return instant_sql(rule, text)
 
 
 def _given(plan: Plan, fields: FieldMap, leaf: Leaf, name: str, otherwise: str) -> str:
@@ -142,12 +168,15 @@ def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     line = plan.step("w_line", given("request_line", "null::varchar"))
     target = f"null_if_empty(split_part({line}, ' ', 2))" if fields.request_line else "null"
     url = plan.step("w_url", given("url", target))
-    is_absolute = f"not starts_with({url}, '/') and contains(split_part({url}, '?', 1), '://')"
+    # what follows the question mark is cut off first: CMCD makes it the longest part by far
+    bare = plan.step("w_bare", f"split_part({url}, '?', 1)")
+    plan.step("w_asked", f"case when {bare} <> {url} then substr({url}, length({bare}) + 2) end")
+    is_absolute = f"not starts_with({bare}, '/') and contains({bare}, '://')"
     plan.step(
-        "w_after", f"case when {is_absolute} then substr({url}, strpos({url}, '://') + 3) end"
+        "w_after", f"case when {is_absolute} then substr({bare}, strpos({bare}, '://') + 3) end"
     )
-    plan.step("w_authority", "regexp_extract(w_after, '^[^/?#]*')")
-    plan.step("w_target", f"coalesce(substr(w_after, length(w_authority) + 1), {url})")
+    plan.step("w_authority", "regexp_extract(w_after, '^[^/#]*')")
+    plan.step("w_target", f"coalesce(substr(w_after, length(w_authority) + 1), {bare})")
     authority = "null_if_empty(regexp_extract(w_authority, '([^@]*)$', 1))"
     plan.step("w_host_given", given("host", authority))
     plan.step("w_host", "plain_host(w_host_given)")
@@ -158,18 +187,14 @@ def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     first, last = (f"null_if_empty(split_part({line}, ' ', {n}))" for n in (1, 3))
     plan.canonical["method"] = given("method", first if is_line else "null::varchar")
     plan.canonical["http_version"] = given("http_version", last if is_line else "null::varchar")
-    of_url = "case when w_target in ('', '?') then '/' else without_query(w_target) end"
-    plan.derived |= sql.path_steps(f"without_query({given('path', of_url)})")
-    plan.step(
-        "w_query",
-        "nullif(ltrim("
-        + given(
-            "query",
-            "case when contains(w_target, '?') then "
-            "split_part(substr(w_target, strpos(w_target, '?') + 1), '#', 1) end",
-        )
-        + ", '?'), '')",
-    )
+    of_url = "case when w_target = '' then '/' else without_query(w_target) end"
+    path = given("path", of_url)
+    plan.derived |= sql.path_steps(path if path == of_url else f"without_query({path})")
+    of_url = "case when contains(w_asked, '#') then split_part(w_asked, '#', 1) else w_asked end"
+    plan.step("w_query_given", given("query", of_url))
+    # to trim costs as much as all else that is done to a query string
+    trimmed = "case when starts_with(w_query_given, '?') then ltrim(w_query_given, '?')"
+    plan.step("w_query", f"nullif({trimmed} else w_query_given end, '')")
     plan.canonical |= {
         "path_raw": "path_0",
         "path": "path_d",

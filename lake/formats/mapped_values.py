@@ -125,13 +125,18 @@ def _epoch(text: str, unit: str) -> str:
     return f"case when {whole} >= 0 and {whole} < {_END_S * per_second} then {exact} end"
 
 
-def _written(text: str, zone: str) -> str:
-    """Return the SQL of an instant from ISO 8601; a leap second is the last ms before it."""
-    whole = f"""case when contains({text}, ':59:60') then
+def _without_leap(text: str) -> str:
+    """Return the SQL of a time without its leap second: that is the last ms before it."""
+    return f"""case when contains({text}, ':59:60') then
       regexp_replace({text}, ':59:60([.][0-9]*)?', ':59:59.999') else {text} end"""
-    with_zone = f"try_cast({whole} as timestamptz)"
+
+
+def _written(text: str, zone: str) -> str:
+    """Return the SQL of an instant from ISO 8601; reads the columns of `instant_steps`."""
+    with_zone = f"{text}_zoned"
     if zone == "UTC":
         return f"case when isfinite({with_zone}) then {with_zone} end"
+    whole = _without_leap(text)
     local = _placed(f"try_cast({whole} as timestamp)", zone)
     return (
         f"case when contains({text}, ':') and regexp_matches({text}, {quote_literal(_HAS_ZONE)}) "
@@ -146,8 +151,24 @@ def _placed(local: str, zone: str) -> str:
     return f"timezone('UTC', {local} - to_minutes({minutes}))"
 
 
+def instant_steps(rule: TimeRule, text: str) -> dict[str, str]:
+    """Return the columns that `instant_sql` reads besides the text, by names made of the text's.
+
+    They are columns because conditions look at them again and again: `nullif` alone computes what
+    it is given twice.
+    """
+    if rule.format is not None or rule.unit not in ("auto", "iso"):
+        return {}
+    steps = {f"{text}_zoned": f"try_cast({_without_leap(text)} as timestamptz)"}
+    if rule.unit == "auto":
+        # most times hold a colon, which is cheaper to see than that they are no number
+        number = f"abs(try_cast({text} as double))"
+        steps[f"{text}_number"] = f"case when not contains({text}, ':') then {number} end"
+    return steps
+
+
 def instant_sql(rule: TimeRule, text: str) -> str:
-    """Return the SQL of an instant from the name of its text column."""
+    """Return the SQL of an instant from the name of its text column and its `instant_steps`."""
     if rule.format is not None:
         found = f"try_strptime({text}, {quote_literal(rule.format)})"
         return found if "%z" in rule.format.lower() else _placed(found, rule.zone)
@@ -155,7 +176,7 @@ def instant_sql(rule: TimeRule, text: str) -> str:
         return _written(text, rule.zone)
     if rule.unit != "auto":
         return _epoch(text, str(rule.unit))
-    number = f"abs(try_cast({text} as double))"
+    number = f"{text}_number"
     return (
         f"case when {number} is null then "
         f"coalesce({_written(text, rule.zone)}, try_strptime({text}, {_COMMON_LOG_TIME})) "

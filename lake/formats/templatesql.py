@@ -27,6 +27,8 @@ from lake.formats.template import (
 from lake.reads import quote_identifier, quote_literal
 
 _BLANKS = "chr(9) || chr(11) || chr(12) || chr(13) || ' '"
+#: what begins with no blank is none: to trim a long line costs more than all that is cut out of it
+_IS_TEXT = f"(line >= '!' or trim(line, {_BLANKS}) <> '')"
 _LINE_LIMIT = 2_000_000
 
 
@@ -50,7 +52,7 @@ def read_sql(template: Template, path: str, longest_line: int) -> str:
         f"(select line from read_csv({quote_literal(path)}, delim={_char(QUOTE_MARK)}, "
         "quote='', escape='', header=false, auto_detect=false, columns={'line': 'VARCHAR'}, "
         f"strict_mode=true, store_rejects=true, rejects_limit=0, nullstr={_char(BACKSLASH_MARK)}, "
-        f"parallel=false, max_line_size={_limit(longest_line)}) where trim(line, {_BLANKS}) <> '')",
+        f"parallel=false, max_line_size={_limit(longest_line)}) where {_IS_TEXT})",
     )
 
 
