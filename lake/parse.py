@@ -36,6 +36,8 @@ from lake.unpacked import BYTE_ORDER_MARK, LongLine
 from lake.urls import clean_names
 
 _HEAD_BYTES = 1 << 18
+#: with more doubtful lines than that it pays to read a chunk again, if they only lack a column
+_MANY_DOUBTFUL = 200
 #: why a line is rejected whose values are of the right type and cannot be computed with
 OUT_OF_RANGE = "value_out_of_range"
 
@@ -70,6 +72,8 @@ class Parser:
         self._reader = FastReader(self._engine, self._projection, family)
         self._cmcd = CmcdReader(self._engine, clean_names if protection is not None else None)
         self._repeats = Repeats()
+        #: columns that heads of files had in every line, and lines behind them had not
+        self._missing: set[str] = set()
         #: rejected rows of a columnar object by number, where a person looks at it
         self.raws: dict[int, bytes] = {}
         self._schema = family.record.arrow
@@ -102,7 +106,7 @@ class Parser:
                 continue
             for start, segment, lines in self._segments(self._buffer):
                 head = segment.memory[: min(segment.size, _HEAD_BYTES)]
-                layout = self.family.layout(head, self.source, layout)
+                layout = self.family.layout(head, self.source, layout).without(self._missing)
                 totals.note_unknown(layout.unknown)
                 totals.note_unknown(self.family.unknown_in(lines, layout))
                 offset = found.byte_offset + start
@@ -140,8 +144,13 @@ class Parser:
         """Account for every line of a segment: the fast read first, then the doubtful ones."""
         first = totals.lines
         fast, numbers = self._fast(segment, lines, layout, constants)
+        doubtful = _others(numbers, len(lines))
+        if len(doubtful) > _MANY_DOUBTFUL and self._learns(lines, doubtful, layout):
+            layout = layout.without(self._missing)
+            fast, numbers = self._fast(segment, lines, layout, constants)
+            doubtful = _others(numbers, len(lines))
         good: list[tuple[int, Row]] = []
-        for number in _others(numbers, len(lines)).tolist():
+        for number in doubtful.tolist():
             found = self.family.judge(lines.raw(number), layout)
             if isinstance(found, Row):
                 good.append((number, found))
@@ -168,6 +177,15 @@ class Parser:
             if kept.num_rows:
                 totals.accepted += kept.num_rows
                 emit(self._finish(kept, constants))
+
+    def _learns(self, lines: Lines, doubtful: npt.NDArray[np.int64], layout: Layout) -> bool:
+        """Look at some doubtful lines; tell whether they lack what the head had in every line."""
+        known = len(self._missing)
+        for number in doubtful[:_MANY_DOUBTFUL].tolist():
+            found = self.family.judge(lines.raw(number), layout)
+            if isinstance(found, Row):
+                self._missing.update(c for c in layout.seen if found.values[c] is None)
+        return len(self._missing) > known
 
     def _fast(
         self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -62,6 +62,7 @@ class Layout:
 
     columns: raw name -> DuckDB type; names are the family's own, never text out of a log.
     required: neither null nor empty in a good row.
+    seen: those of `required` that the format does without, but each line of the head had.
     as_text: numbers read as text because they may be missing; raw name -> DuckDB type to try.
     header_lines: lines to skip before the first row.
     unknown: names the file gives that the family does not know; their values are not kept.
@@ -77,6 +78,20 @@ class Layout:
     nulls: tuple[str, ...] = ("",)
     delimiter: str = "\t"
     header: tuple[str, ...] = ()
+    seen: frozenset[str] = frozenset()
+
+    def without(self, names: Collection[str]) -> Layout:
+        """Return the layout that expects some columns, of those in `seen`, in no line."""
+        missing = self.seen.intersection(names)
+        if not missing:
+            return self
+        return replace(
+            self,
+            columns={c: "VARCHAR" if c in missing else t for c, t in self.columns.items()},
+            required=tuple(c for c in self.required if c not in missing),
+            as_text={**self.as_text, **{c: self.columns[c] for c in missing}},
+            seen=self.seen - missing,
+        )
 
     def valid_sql(self) -> str:
         """Return the predicate that a good raw row fulfils."""

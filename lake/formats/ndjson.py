@@ -68,7 +68,8 @@ def layout_of(
             columns[name] = "VARCHAR"
             as_text[name] = kind
     unknown = tuple(sorted(undeclared(others, (*fields, *left_out))))
-    return Layout(columns, tuple(typed), as_text, unknown=unknown, nulls=nulls)
+    seen = frozenset(typed) - set(required)
+    return Layout(columns, tuple(typed), as_text, unknown=unknown, nulls=nulls, seen=seen)
 
 
 def _is_null(value: object, nulls: Collection[str]) -> bool:
@@ -198,9 +199,8 @@ def judge_record(
     """Judge a record's fields; values come back as text that casts to the layout's columns."""
     values: dict[str, str | None] = {}
     for name, kind in fields.items():
-        value = found.get(name)
         try:
-            value = value_at(found, name.split("/"))
+            value = value_at(found, name.split("/")) if "/" in name else found.get(name)
             text = _text(value, kind, layout.columns[name], layout.nulls)
         except (TypeError, ValueError, OverflowError):
             return Reject("wrong_type")
