@@ -2,7 +2,7 @@
 
 pyspark is no dependency (half a GB): it is looked for in this Python, or in the Python that
 WEIR_SPARK_PYTHON names, and Java 17 in JAVA_HOME or on the path. Tests skip where either is
-missing: `python -m venv V; V/bin/pip install pyspark==4.1.4; export WEIR_SPARK_PYTHON=V/bin/python`.
+missing: `python -m venv V; V/bin/pip install pyspark==4.1.4`, WEIR_SPARK_PYTHON=V/bin/python.
 WEIR_SPARK_ICEBERG: the jar iceberg-spark-runtime-4.1_2.13, for what only Iceberg's tables can.
 Belongs here: finding, starting and asking it. What must be equal stands in the tests.
 """
@@ -67,10 +67,11 @@ class Spark:
 
     def __init__(self, folder: Path) -> None:
         python = os.environ.get("WEIR_SPARK_PYTHON") or sys.executable
-        self.has_iceberg = bool(os.environ.get("WEIR_SPARK_ICEBERG"))
+        iceberg = os.environ.get("WEIR_SPARK_ICEBERG", "")
+        self.has_iceberg = bool(iceberg)
         self._log = (folder / "spark.log").open("w+")
         self._process = subprocess.Popen(
-            [python, str(WORKER), str(folder), os.environ.get("WEIR_SPARK_ICEBERG", "")], cwd=folder, text=True,
+            [python, str(WORKER), str(folder), iceberg], cwd=folder, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
             env=os.environ | {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": python},
         )  # fmt: skip
@@ -115,7 +116,7 @@ def ask_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> Answer:
 
 def macros_of(engine: str) -> jinja2.Environment:
     """Return an environment whose templates may call the dispatched macros, for one engine."""
-    environment = jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)  # noqa: S701 - SQL, not HTML
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)
     texts = [p.read_text() for p in sorted((PROJECT / "macros").glob("*.sql"))]
     text = "\n".join(t for t in texts if "adapter.dispatch(" in t)
 

@@ -36,8 +36,8 @@ DIVISIONS = [
 MOMENTS = [
     "1970-01-01T00:00:00", "1970-01-01T00:04:59.999999", "2024-02-29T23:59:59.999999",
     "2026-03-29T00:59:59", "2026-03-29T01:00:00", "2026-03-08T06:59:59.5", "2026-03-08T07:00:00",
-    "2026-10-25T00:30:00", "2026-10-25T01:00:00", "2026-11-01T05:59:59.000001", "2026-11-16T05:07:09",
-    "2099-12-31T23:59:59.999999",
+    "2026-10-25T00:30:00", "2026-10-25T01:00:00", "2026-11-01T05:59:59.000001",
+    "2026-11-16T05:07:09", "2099-12-31T23:59:59.999999",
 ]  # fmt: skip
 #: zones east and west, of half an hour, and without a midnight where clocks go forward. Not those
 #: where it comes twice (Azores, Havana): DuckDB takes the second of the two, Spark the first.
@@ -48,8 +48,8 @@ ZONES = (
 DAYS = [
     *(dt.date(2024, 2, day) for day in (28, 29)), dt.date(2026, 1, 31), dt.date(2026, 3, 8),
     *(dt.date(2026, 3, day) for day in (28, 29, 30)), dt.date(2026, 4, 24), dt.date(2026, 9, 6),
-    *(dt.date(2026, 10, day) for day in (4, 25, 26, 30)), dt.date(2026, 11, 1), dt.date(2026, 12, 31),
-    None,
+    *(dt.date(2026, 10, day) for day in (4, 25, 26, 30)), dt.date(2026, 11, 1),
+    dt.date(2026, 12, 31), None,
 ]  # fmt: skip
 
 
@@ -139,7 +139,8 @@ ASKED = {
         from (select id, n, cast(d as integer) as completeness_ppm from longs) as l order by id""",
     "money": "select id, {{ money('n') }} from micros order by id",
     "micros": "select id, {{ micros('a') }} from amounts order by id",
-    "quantity": "select id, {{ quantity('n') }}, {{ bytes_to_gb('n') }} from billionths order by id",
+    "quantity": """
+        select id, {{ quantity('n') }}, {{ bytes_to_gb('n') }} from billionths order by id""",
     "instant": """
         select id, x = {{ instant('2026-03-29T01:00:00+00:00') }},
             {{ instant('2026-03-29T03:00:00+02:00') }}, cast(null as {{ instant_type() }}),
@@ -171,7 +172,8 @@ ASKED = {
     "numbers": "select n, n + 1 from {{ numbers(300) }} as numbers order by 1",
     "numbers_below_0": "select count(*) from {{ numbers(0) }} as numbers",
     "largest": """
-        select of, {% for k in [1, 3, 448] %}{{ largest(sample_key('sample', 'place'), k) }},{% endfor %}
+        select of,
+            {% for k in [1, 3, 448] %}{{ largest(sample_key('sample', 'place'), k) }}, {% endfor %}
             {{ largest(sample_key(whole('sample'), 'place'), 'coalesce(of, 1) + 1') }}
         from samples where sample is not null group by of order by of""",
     "largest_of_nothing": """
@@ -255,7 +257,7 @@ def test_what_does_not_fit_is_an_error_on_both_engines(
 ) -> None:
     with pytest.raises((duckdb.OutOfRangeException, duckdb.ConversionException)):
         ask_duckdb(connection, _sql("duckdb", TOO_LARGE[name]))
-    with pytest.raises(SparkError, match="OUT_OF_RANGE|OVERFLOW"):
+    with pytest.raises(SparkError, match=r"OUT_OF_RANGE|OVERFLOW"):
         filled.ask(_sql("spark", TOO_LARGE[name]))
 
 
