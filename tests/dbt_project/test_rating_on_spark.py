@@ -18,14 +18,22 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from lake.contracts import TABLES
 from lake.reads import quote_identifier
-from orchestration.rating import MODELS, TRAFFIC, Models, rate
+from orchestration.rating import ALLOCATIONS, MODELS, STREAMS, TRAFFIC, Models, build, rate
 from simulator.rating import Usage
-from tests.rating.cases import contract, documents, parsed, table_of, usages
+from tests.rating.cases import SCHEMA, contract, documents, parsed, table_of, usages
 
 from .on_spark import Spark, ask_duckdb
 
 pytestmark = pytest.mark.slow
 NARROWED = "intermediate/billing/int_billing__narrowed"
+MADE = Models()
+#: what streams_hourly publishes: shares of an hour that leave a rest
+OF_STREAMS = f"""
+    select vendor, scope, pop, date_trunc('hour', slot_start) as hour, 's' || n as stream,
+        cast(sum(requests) * (n + 1) // 7 as bigint) as requests,
+        cast(sum(bytes) * (n + 2) // 11 as bigint) as bytes
+    from {TRAFFIC} cross join range(3) as streams(n) where scope <> 'c'
+    group by vendor, scope, pop, hour, n"""
 Case = tuple[dict[str, Any], list[Usage]]
 GRADUATED = [
     {"from_gb": 0, "to_gb": 3, "price_per_gb": "0.085", "flat": "12.345"},
@@ -56,6 +64,7 @@ CONTRACTS: dict[str, dict[str, Any]] = {
         [{"kind": "per_gb_graduated", "tiers": GRADUATED},
          {"kind": "per_gb_volume", "regions": ["eu"],
           "tiers": [{"from_gb": 0, "price_per_gb": "0.123456"}]}],
+        regions={"eu": ["FRA"], "us": ["IAD", "FRA2"]},
         overhead={"factor": "1.033333", "low": "1", "high": "1.1"},
     ),
     "requests": contract(
@@ -116,7 +125,7 @@ def _drawn() -> dict[str, Case]:
     found: list[Case] = []
 
     @settings(
-        max_examples=12,
+        max_examples=5,
         derandomize=True,
         database=None,
         deadline=None,
@@ -138,11 +147,21 @@ def cases() -> dict[str, Case]:
     return chosen | _drawn()
 
 
+def _located(usage: pa.Table) -> pa.Table:
+    """Return usage with locations, by which some rows get their billing region."""
+    pops = [("FRA50", "IAD3", "FRA2", None)[n % 9 % 4] for n in range(len(usage))]
+    regions = [None if n % 4 == 0 else r for n, r in enumerate(usage["region"].to_pylist())]
+    for name, values in (("pop", pops), ("region", regions)):
+        at = SCHEMA.get_field_index(name)
+        usage = usage.set_column(at, SCHEMA.field(name), pa.array(values, pa.string()))
+    return usage
+
+
 @pytest.fixture(scope="module")
 def duckdb_rated(cases: dict[str, Case]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Return DuckDB with every model; of every third contract, slots are incomplete."""
     usage = pa.concat_tables(
-        table_of(used, 10**6 if n % 3 else 876_543, vendor=name)
+        _located(table_of(used, 10**6 if n % 3 else 876_543, vendor=name))
         for n, (name, (_document, used)) in enumerate(cases.items())
     )
     with duckdb.connect() as connection:
@@ -150,6 +169,9 @@ def duckdb_rated(cases: dict[str, Case]) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.register(TRAFFIC, usage)
         named = [d | {"contract_id": n, "vendor": n} for n, (d, _used) in cases.items()]
         rate(connection, [parsed(document) for document in named])
+        connection.execute(f"create temp table {STREAMS} as {OF_STREAMS}")
+        for model in ALLOCATIONS:
+            build(connection, MADE, model)
         yield connection
 
 
@@ -160,7 +182,7 @@ def spark_rated(
     """Return Spark with every model, from the same contracts and usage."""
     folder: Path = tmp_path_factory.mktemp("rating")
     # DuckDB writes a whole number of 128 bits to Parquet as a double
-    for name in (*TABLES, "int_billing__reach", TRAFFIC):
+    for name in (*TABLES, "int_billing__reach", TRAFFIC, STREAMS):
         kinds = TABLES.get(name, {})
         wide = [c for c, kind in kinds.items() if kind == "HUGEINT"]
         casts = ", ".join(f"cast({c} as decimal(38, 0)) as {c}" for c in wide)
@@ -169,7 +191,7 @@ def spark_rated(
         pq.write_table(table, folder / f"{name}.parquet")
         spark.read(name, folder / f"{name}.parquet")
     models = Models(engine="spark")
-    for model in MODELS:
+    for model in (*MODELS, *ALLOCATIONS):
         materialized, sql = models.sql(model)
         name = model.rsplit("/", 1)[-1]
         kind = "temporary view" if materialized == "view" else "table"
@@ -197,6 +219,21 @@ def test_every_bill_is_the_same_on_spark_low_expected_and_high(
     assert len(ours.rows) >= len(cases)
     unsure = "select count(*) > 0 from bills where amount_low < amount and incomplete_slots > 0"
     assert ask_duckdb(duckdb_rated, unsure).rows == [[True]]
+
+
+def test_every_part_of_a_split_bill_is_the_same_on_spark(
+    duckdb_rated: duckdb.DuckDBPyConnection, spark_rated: Spark
+) -> None:
+    sql = "select * from bill_allocations order by 1, 2, 3, 4, 5, 6, 7"
+    ours, theirs = ask_duckdb(duckdb_rated, sql), spark_rated.ask(sql)
+    assert [(o, t) for o, t in zip(ours.rows, theirs.rows, strict=True) if o != t] == []
+    split = """
+        select distinct dimension from bill_allocations
+        group by month, contract_id, method, dimension having count(distinct part) > 2 order by 1"""
+    assert theirs.types[-2] == "decimal(38,6)"
+    assert ask_duckdb(duckdb_rated, split).rows == [
+        ["customer"], ["pop"], ["region"], ["stream"]
+    ]  # fmt: skip
 
 
 def test_both_ways_to_rank_a_95th_percentile_are_taken_on_spark(spark_rated: Spark) -> None:
