@@ -6,6 +6,8 @@ not: how a text is cut into pairs (lake/cmcd) or what the columns mean (lake/rec
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from pyiceberg.types import BooleanType, DoubleType, LongType
 
 from lake.cmcd_columns import CMCD, CMCD_V2
@@ -64,16 +66,28 @@ def key_of(column: str) -> str:
     return OF_AUDIO.get(column, column)
 
 
-def _codes(*kinds: str, among: tuple[str, ...] | list[str] | None = None) -> str:
-    """Return the SQL list of the codes of keys of some kinds, or of named keys."""
-    names = among if among is not None else [c for c in COLUMNS if kind_of(c) in kinds]
-    return ", ".join(str(CODES[n]) for n in names if n in CODES)
-
-
 _WHOLE = [c for c in KEYS if c in COLUMNS and c not in _DECIMALS and kind_of(c) == "bigint"]
 _STRINGS = [c for c in KEYS if c in COLUMNS and kind_of(c) == "text" and c not in _TOKENS]
-_NUMBERS = _codes("bigint", "double", "total")
-_CASES = " ".join(f"when '{key}' then {code}" for key, code in CODES.items())
+#: what a key is, as bits: one look-up by its code, where lists of codes were joins to DuckDB
+_TRAITS: Mapping[str, Collection[str]] = {
+    "number": [c for c in COLUMNS if kind_of(c) in ("bigint", "double", "total")],
+    "whole": _WHOLE,
+    "rounded": _ROUNDED,
+    "token": _TOKENS,
+    "string": _STRINGS,
+    "flag": [c for c in COLUMNS if kind_of(c) == "flag"],
+    "total": _TOTALS,
+    "later": set(KEYS) - set(_V1),
+}
+_OF_KEY = [sum(1 << n for n, t in enumerate(_TRAITS) if k in _TRAITS[t]) for k in ("", *KEYS)]
+_OF_KEY[0] = 0
+
+
+def _is(trait: str) -> str:
+    """Return the SQL of whether the key of a row has a trait."""
+    return f"traits & {1 << list(_TRAITS).index(trait)} > 0"
+
+
 _LIMITS = " ".join(f"when {CODES[k]} then {n}" for k, n in _LONGEST.items())
 
 
@@ -90,7 +104,7 @@ _FIRST = r"regexp_extract(raw, '^\([ +]*([^;() +]*)', 1)"
 #: what stands in a list of texts, without quotes and brackets
 _TEXTS = "trim(replace(replace(raw, '\" \"', ' '), '\"', ''), '() ')"
 _ITEM = f"""case when starts_with(raw, '(') then
-    case when code in ({_codes(among=_STRINGS)}) then {_TEXTS}
+    case when {_is("string")} then {_TEXTS}
       else coalesce({_item_of("v", "av")}, {_FIRST}) end
   when not contains(raw, ';') then raw
   when starts_with(raw, '"') then
@@ -101,7 +115,7 @@ _VALUE = r"""case when not contains(item, '"') then item
     regexp_replace(item[2:case when ends_with(item, '"') then -2 else -1 end], '\\(.)', '\1', 'g')
   else replace(item, '"', '') end"""
 _AUDIO = f"case when starts_with(raw, '(') then try_cast({_item_of('a')} as double) end"
-_TOTAL = rf"""case when code not in ({_codes(among=_TOTALS)}) then null
+_TOTAL = rf"""case when not ({_is("total")}) then null
   when starts_with(raw, '(') then
     list_sum(list_transform(regexp_extract_all(raw, '[( +]([0-9.]+)', 1),
       lambda x: coalesce(try_cast(x as bigint), 0)))
@@ -116,28 +130,28 @@ _FLAWS = f"""case when code = 0 then
     case when is_broken or key = '' and not has_value then 0
       when contains(key, '-') then {BIT["custom_key"]}
       else {BIT["unknown_key"]} end
-  when code in ({_NUMBERS}) then
+  when {_is("number")} then
     case when double is null and total is null then {BIT["wrong_type"]} else
-      case when code in ({_codes(among=_WHOLE)}) and contains(value, '.')
+      case when {_is("whole")} and contains(value, '.')
         then {BIT["decimal"]} else 0 end
-      + case when code in ({_codes(among=_ROUNDED)}) and bigint % 100 <> 0
+      + case when {_is("rounded")} and bigint % 100 <> 0
         then {BIT["unrounded"]} else 0 end
       + case when contains(raw, '"') and not starts_with(raw, '(')
         then {BIT["quoted"]} else 0 end end
-  when code in ({_codes(among=_TOKENS)}) then
+  when {_is("token")} then
     case when value = '' then {BIT["wrong_type"]} when contains(raw, '"') then {BIT["quoted"]}
       else 0 end
-  when code in ({_codes(among=_STRINGS)}) then
+  when {_is("string")} then
     case when value = '' then {BIT["wrong_type"]} when not contains(raw, '"')
       then {BIT["unquoted"]} else 0 end
     + case when length(value) > case code {_LIMITS} end then {BIT["too_long"]} else 0 end
-  when code in ({_codes("flag")}) then
+  when {_is("flag")} then
     case when flag is null then {BIT["wrong_type"]}
       when has_value and value not in ('?0', '?1') then {BIT["wrong_type"]} else 0 end
   else 0 end
   + case when is_broken or is_open or
       (starts_with(raw, '(') and not contains(raw, ')')) then {BIT["bad_syntax"]} else 0 end
-  + case when (code > 0 and code not in ({_codes(among=_V1)})) or starts_with(raw, '(')
+  + case when ({_is("later")}) or starts_with(raw, '(')
       then {BIT["missing_version"]} else 0 end"""
 
 
@@ -160,7 +174,8 @@ def pairs_sql(table: str, once: str, pair: str, doubtful: str) -> str:
         try_cast(value as bigint) as bigint
       from (select *, {_VALUE} as value
       from (select *, {_ITEM} as item
-      from (select *, case key {_CASES} else 0 end as code,
+      from (select *, cast({_OF_KEY} as integer[])[code + 1] as traits
+      from (select *, coalesce(list_position({list(KEYS)}, key), 0) as code,
           case when has_value then trim(substr(pair, strpos(pair, '=') + 1)) else '' end as raw
       from (select *, trim(split_part(pair, '=', 1)) as key, contains(pair, '=') as has_value,
           {_ODD.format("pair")} as is_odd,
@@ -169,5 +184,5 @@ def pairs_sql(table: str, once: str, pair: str, doubtful: str) -> str:
       from (select rn, {pair} as pair, is_doubtful,
           contains(once, '%') and try(url_decode(once)) is null as is_broken
       from (select rn, {once} as once, {doubtful} as is_doubtful
-      from {table}))))))))
+      from {table})))))))))
       order by rn"""

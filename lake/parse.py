@@ -40,6 +40,10 @@ _HEAD_BYTES = 1 << 18
 _MANY_DOUBTFUL = 200
 #: why a line is rejected whose values are of the right type and cannot be computed with
 OUT_OF_RANGE = "value_out_of_range"
+#: why a good line is rejected that belongs to another time than its file
+OUT_OF_BOUNDS = "time_out_of_range"
+
+_Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -143,12 +147,15 @@ class Parser:
     ) -> None:
         """Account for every line of a segment: the fast read first, then the doubtful ones."""
         first = totals.lines
-        fast, numbers = self._fast(segment, lines, layout, constants)
-        doubtful = _others(numbers, len(lines))
+        fast, numbers, misplaced = self._fast(segment, lines, layout, constants)
+        doubtful = _others(np.concatenate((numbers, misplaced)), len(lines))
         if len(doubtful) > _MANY_DOUBTFUL and self._learns(lines, doubtful, layout):
             layout = layout.without(self._missing)
-            fast, numbers = self._fast(segment, lines, layout, constants)
-            doubtful = _others(numbers, len(lines))
+            fast, numbers, misplaced = self._fast(segment, lines, layout, constants)
+            doubtful = _others(np.concatenate((numbers, misplaced)), len(lines))
+        totals.rejects += (
+            rejected_line(lines, n, first, offset, OUT_OF_BOUNDS) for n in misplaced.tolist()
+        )
         good: list[tuple[int, Row]] = []
         for number in doubtful.tolist():
             found = self.family.judge(lines.raw(number), layout)
@@ -178,7 +185,7 @@ class Parser:
                 totals.accepted += kept.num_rows
                 emit(self._finish(kept, constants))
 
-    def _learns(self, lines: Lines, doubtful: npt.NDArray[np.int64], layout: Layout) -> bool:
+    def _learns(self, lines: Lines, doubtful: _Numbers, layout: Layout) -> bool:
         """Look at some doubtful lines; tell whether they lack what the head had in every line."""
         known = len(self._missing)
         for number in doubtful[:_MANY_DOUBTFUL].tolist():
@@ -189,22 +196,26 @@ class Parser:
 
     def _fast(
         self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants
-    ) -> tuple[pa.Table | None, npt.NDArray[np.int64]]:
-        """Read typed; return the good rows and their physical line numbers, ascending."""
+    ) -> tuple[pa.Table | None, _Numbers, _Numbers]:
+        """Read typed; return the good rows and their physical line numbers, ascending.
+
+        And the numbers of lines that are good but for their time.
+        """
         with lines.hidden(self.family.masked(lines, layout).tolist()):
             read = self._reader.read(segment, lines, layout)
         if read is None:
-            return None, np.empty(0, dtype=np.int64)
+            return None, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         rows, numbers = read
-        kept = good_rows(rows, constants.not_before, constants.not_after)
+        kept, misplaced = good_rows(rows, constants.not_before, constants.not_after)
         overruled = np.union1d(
-            self.family.overruled(lines, layout, numbers[kept]), lines.with_nul()
+            self.family.overruled(lines, layout, numbers[kept | misplaced]), lines.with_nul()
         )
         if segment.memory[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
             overruled = np.append(overruled, 1)  # the reader skips it wherever a chunk begins
         if len(overruled):
-            kept = kept & ~np.isin(numbers, overruled)
-        return taken(rows, kept), numbers[kept]
+            is_believed = ~np.isin(numbers, overruled)
+            kept, misplaced = kept & is_believed, misplaced & is_believed
+        return taken(rows, kept), numbers[kept], numbers[misplaced]
 
     def _rescue(
         self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
@@ -272,14 +283,14 @@ class Parser:
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
 
-def _others(numbers: npt.NDArray[np.int64], lines: int) -> npt.NDArray[np.int64]:
+def _others(numbers: _Numbers, lines: int) -> _Numbers:
     """Return the line numbers from 1 to `lines` that are not given."""
     missing = np.ones(lines, dtype=np.bool_)
     missing[numbers - 1] = False
     return np.flatnonzero(missing) + 1
 
 
-def with_lines(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+def with_lines(table: pa.Table, numbers: _Numbers) -> pa.Table:
     """Return rows with their physical line in place of the engine's row number."""
     return table.drop_columns(
         [c for c in ("rn", "is_ok") if c in table.column_names]

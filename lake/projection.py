@@ -117,15 +117,20 @@ class Projection:
         return f"{columns} from {_derived(f'{relation} raw', derived)}"
 
 
-def good_rows(rows: pa.Table, not_before: datetime, not_after: datetime) -> npt.NDArray[np.bool_]:
-    """Tell which rows of `fast` are good: valid, and of a time within the half-open bounds."""
+def good_rows(
+    rows: pa.Table, not_before: datetime, not_after: datetime
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Tell which rows of `fast` are good, and which would be but for their time.
+
+    Good: valid, and of a time within the half-open bounds.
+    """
     times = rows.column("event_time")
     low, high = (pa.scalar(t, times.type) for t in (not_before, not_after))
     is_within = pc.and_(pc.greater_equal(times, low), pc.less(times, high))
-    good: npt.NDArray[np.bool_] = pc.fill_null(
-        pc.and_kleene(rows.column("is_ok"), is_within), False
-    ).to_numpy()
-    return good
+    valid = rows.column("is_ok")
+    good = pc.fill_null(pc.and_kleene(valid, is_within), False)
+    misplaced = pc.fill_null(pc.and_kleene(valid, pc.invert(is_within)), False)
+    return good.to_numpy(), misplaced.to_numpy()
 
 
 def _derived(relation: str, steps: Mapping[str, str]) -> str:

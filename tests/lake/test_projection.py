@@ -21,7 +21,10 @@ def test_good_is_valid_and_within_the_half_open_bounds() -> None:
             "is_ok": [True, True, True, True, False],
         }
     )
-    assert good_rows(rows, LOW, HIGH).tolist() == [True, False, False, True, False]
+    good, misplaced = good_rows(rows, LOW, HIGH)
+    assert good.tolist() == [True, False, False, True, False]
+    # neither one without a time nor one that is invalid is rejected for its time alone
+    assert misplaced.tolist() == [False, True, False, False, False]
 
 
 @pytest.mark.parametrize("many", [0, 1000], ids=["filter", "slices"])
