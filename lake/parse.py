@@ -156,17 +156,7 @@ class Parser:
         totals.rejects += (
             rejected_line(lines, n, first, offset, OUT_OF_BOUNDS) for n in misplaced.tolist()
         )
-        good: list[tuple[int, Row]] = []
-        for number in doubtful.tolist():
-            found = self.family.judge(lines.raw(number), layout)
-            if isinstance(found, Row):
-                good.append((number, found))
-            elif found is Skip.BLANK:
-                totals.blank += 1
-            elif found is Skip.HEADER:
-                totals.header += 1
-            elif isinstance(found, Reject):
-                totals.rejects.append(rejected_line(lines, number, first, offset, found.reason))
+        good = self._judged(lines, doubtful, layout, totals, offset)
         parts = [] if fast is None else [with_lines(fast, numbers + first)]
         if good:
             rescued, late = self._rescue(good, layout, constants)
@@ -184,6 +174,29 @@ class Parser:
             if kept.num_rows:
                 totals.accepted += kept.num_rows
                 emit(self._finish(kept, constants))
+
+    def _judged(
+        self,
+        lines: Lines,
+        doubtful: _Numbers,
+        layout: Layout,
+        totals: ParseTotals,
+        offset: int,
+    ) -> list[tuple[int, Row]]:
+        """Judge lines one by one; return those that are well-formed after all."""
+        good: list[tuple[int, Row]] = []
+        for number in doubtful.tolist():
+            found = self.family.judge(lines.raw(number), layout)
+            if isinstance(found, Row):
+                good.append((number, found))
+            elif found is Skip.BLANK:
+                totals.blank += 1
+            elif found is Skip.HEADER:
+                totals.header += 1
+            elif isinstance(found, Reject):
+                why = found.reason
+                totals.rejects.append(rejected_line(lines, number, totals.lines, offset, why))
+        return good
 
     def _learns(self, lines: Lines, doubtful: _Numbers, layout: Layout) -> bool:
         """Look at some doubtful lines; tell whether they lack what the head had in every line."""

@@ -20,7 +20,7 @@ import jinja2
 
 from lake.contracts import TABLES, rows_of
 from lake.contracts.folder import Governed
-from lake.reads import quote_identifier
+from lake.reads import quote_identifier, quote_literal
 from orchestration.settings import DBT_PROJECT
 
 _MACROS = ("money", "calendar", "ranks", "billing", "samples")
@@ -62,7 +62,7 @@ class Models:
         self._project = project
         self._engine = engine
         self._settings: dict[str, Any] = {}
-        self._dropped: frozenset[str] = frozenset()
+        self._dropped: Mapping[str, str] = {}
         self._environment = jinja2.Environment(  # noqa: S701 - SQL, not HTML
             extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined
         )
@@ -75,14 +75,15 @@ class Models:
         self._environment.globals["kept_column"] = self._kept
 
     def _kept(self, name: str) -> str:
-        return "''" if name in self._dropped else name
+        return self._dropped.get(name, name)
 
-    def sql(self, model: str, dropped: frozenset[str] = frozenset()) -> tuple[str, str]:
+    def sql(self, model: str, dropped: Mapping[str, str] | None = None) -> tuple[str, str]:
         """Return how a model is materialized, and its SQL.
 
-        dropped: columns of the usage that no contract tells apart (scope, pop, region, scheme).
+        dropped: columns of the usage that no contract asks for, by the constant that stands for
+        each.
         """
-        self._dropped = dropped
+        self._dropped = dropped or {}
         self._settings = {"materialized": "table"}
         text = (self._project / "models" / f"{model}.sql").read_text()
         try:
@@ -137,19 +138,33 @@ def fill_contracts(
             )
 
 
-def _needless(rows: Mapping[str, list[tuple[object, ...]]]) -> frozenset[str]:
-    """Return the columns of the usage that these contracts do not tell apart."""
-    at = list(TABLES["price_components"]).index("is_per_scope")
-    has_scopes = rows["price_contract_customers"] or any(r[at] for r in rows["price_components"])
-    at = list(TABLES["price_component_parts"]).index("measure")
-    parts = {row[at] for row in rows["price_component_parts"]}
-    needed = {
-        "scope": has_scopes,
-        "pop": rows["price_contract_regions"] and "traffic" in parts,
-        "region": "traffic" in parts,
-        "scheme": "requests" in parts,
-    }
-    return frozenset(name for name, is_needed in needed.items() if not is_needed)
+def _needless(rows: Mapping[str, list[tuple[object, ...]]]) -> dict[str, str]:
+    """Return the columns of the usage that these contracts do not ask for, as SQL constants."""
+
+    def values(table: str, column: str) -> set[object]:
+        at = list(TABLES[table]).index(column)
+        return {row[at] for row in rows[table]}
+
+    parts = values("price_component_parts", "measure")
+    found: dict[str, str] = {}
+    if not rows["price_contract_customers"] and True not in values(
+        "price_components", "is_per_scope"
+    ):
+        found["scope"] = "''"
+    if not rows["price_contract_regions"] or "traffic" not in parts:
+        found["pop"] = "cast(null as varchar)"
+    if "traffic" not in parts:
+        found["region"] = "''"
+    if "requests" not in parts:
+        found["scheme"] = "''"
+    if not {"max", "sum"} & values("price_components", "direction"):
+        found["bytes_in"] = "0"
+    if "traffic" not in values("price_components", "valid_days_rule"):
+        found["day_bit"] = "0"
+    vendors = values("price_contracts", "vendor")
+    if len(vendors) == 1:  # the others' usage is left out
+        found["vendor"] = quote_literal(str(vendors.pop()))
+    return found
 
 
 def rate(
@@ -163,11 +178,12 @@ def rate(
     """
     rows = rows_of(contracts)
     fill_contracts(connection, rows)
-    # Two queries: the first is answered from the statistics of a Parquet file.
+    # Two queries, answered from statistics: of a Parquet file, and of a column that is not there.
     connection.execute(
         "create or replace temp table int_billing__reach as select * from "
         f"(select min(slot_start) as first_slot, max(slot_start) as last_slot from {TRAFFIC}), "
-        f"(select min(period) as first_period, max(period) as last_period from {TRAFFIC})"
+        f"(select min(period) as first_period, max(period) as last_period from {TRAFFIC} "
+        "where period is not null)"
     )
     models = models or Models()
     dropped = _needless(rows)
@@ -179,7 +195,7 @@ def build(
     connection: duckdb.DuckDBPyConnection,
     models: Models,
     model: str,
-    dropped: frozenset[str] = frozenset(),
+    dropped: Mapping[str, str] | None = None,
 ) -> None:
     """Make one model under its own name."""
     materialized, sql = models.sql(model, dropped)

@@ -237,8 +237,9 @@ where (
 {%- endmacro %}
 
 {#
-    A column of the usage that rating may do without: weir bill, which knows the one contract, puts
-    an empty text in place of scopes and PoPs that it does not name, and sums over them at once.
+    A column of the usage that rating may do without: weir bill, which knows its contracts, puts a
+    constant in place of scopes, PoPs and bytes in that they do not ask for, and of their vendor
+    where it is one; it reads less, and groups by less.
 #}
 {% macro kept_column(name) -%}{{ name }}{%- endmacro %}
 

@@ -4,10 +4,14 @@
     slot that holds it. Months have up to 8,928 slots and an hour of changed clocks.
 #}
 
-{# The key of a sample: larger samples first, of equal ones the earlier slot. #}
-{% macro sample_key(sample, place) -%}(({{ sample }}) * 16384 + (16383 - ({{ place }}))){%- endmacro %}
+{#
+    The key of a sample: larger samples first, of equal ones the earlier slot, which has the larger
+    turn. turn: of a place in the month, a whole number from 0 to 9,999.
+#}
+{% macro turn(place) -%}(9999 - ({{ place }})){%- endmacro %}
+{% macro sample_key(sample, turn) -%}(({{ sample }}) * 16384 + {{ turn }}){%- endmacro %}
 {% macro key_sample(key) -%}{{ div_floor(key, '16384') }}{%- endmacro %}
-{% macro key_place(key) -%}cast(16383 - ({{ key }}) % 16384 as bigint){%- endmacro %}
+{% macro key_place(key) -%}cast(9999 - ({{ key }}) % 16384 as bigint){%- endmacro %}
 {# A row below it may have a key in 64 bits, also with both directions added up. #}
 {% macro key_limit() -%}281474976710656{%- endmacro %}
 
@@ -40,12 +44,12 @@
     list_extract(list_filter({{ keys }}, lambda x: x < {{ bound }}), 1)
 {%- endmacro %}
 
-{# How many different places, of whole numbers from 0 to 9,999, a group has. #}
-{% macro count_places(place) -%}
-    {{ return(adapter.dispatch('count_places', 'weir')(place)) }}
+{# How many different turns, of whole numbers from 0 to 9,999, a group has; none where all are null. #}
+{% macro count_turns(turn) -%}
+    {{ return(adapter.dispatch('count_turns', 'weir')(turn)) }}
 {%- endmacro %}
-{% macro default__count_places(place) -%}count(distinct {{ place }}){%- endmacro %}
-{# A bit a place: a set of them costs ten times as much. #}
-{% macro duckdb__count_places(place) -%}
-    bit_count(bitstring_agg({{ place }}, 0, 9999))
+{% macro default__count_turns(turn) -%}count(distinct {{ turn }}){%- endmacro %}
+{# A bit a turn: a set of them costs ten times as much. #}
+{% macro duckdb__count_turns(turn) -%}
+    coalesce(bit_count(bitstring_agg({{ turn }}, 0, 9999)), 0)
 {%- endmacro %}

@@ -87,7 +87,7 @@ def _tables() -> dict[str, pa.Table]:
     instants = [_utc(m) for m in MOMENTS]
     places = [(g, s, p) for g, s, p in [
         (0, 5, 3), (0, 5, 1), (0, 9, 2), (0, 0, 4), (0, 5, 9000), (1, None, 1), (1, 7, 1),
-        (1, 2**48 - 1, 8927), (2, None, 5), (0, 2**48 - 1, 9999), (1, 2**48 - 1, 0),
+        (1, 2**48 - 1, 8927), (2, None, 5), (0, 2**48 - 1, 9999), (1, 2**48 - 1, 0), (3, 5, None),
     ]]  # fmt: skip
     touched = pa.struct([("hour", INSTANT), ("rows", pa.int64())])
     hours = [{"hour": _utc(m), "rows": n} for n, m in enumerate(MOMENTS[:3])]
@@ -173,9 +173,10 @@ ASKED = {
     "numbers_below_0": "select count(*) from {{ numbers(0) }} as numbers",
     "largest": """
         select of,
-            {% for k in [1, 3, 448] %}{{ largest(sample_key('sample', 'place'), k) }}, {% endfor %}
-            {{ largest(sample_key(whole('sample'), 'place'), 'coalesce(of, 1) + 1') }}
-        from samples where sample is not null group by of order by of""",
+            {% for k in [1, 3, 448] %}{{ largest(sample_key('sample', turn('place')), k) }}, {% endfor %}
+            {{ largest(sample_key(whole('sample'), turn('place')), 'coalesce(of, 1) + 1') }}
+        from samples where sample is not null and place is not null
+        group by of order by of""",
     "largest_of_nothing": """
         select of, {{ nth(largest('sample', 3), 1) }} from samples group by of order by of""",
     "nth": "select id, {{ nth('list', 1) }}, {{ nth('list', 'k') }} from lists order by id",
@@ -183,12 +184,13 @@ ASKED = {
         select id, {{ first_below('list', 9) }}, {{ first_below('list', 'k') }}
         from lists order by id""",
     "keys": """
-        select id, {{ key_sample(sample_key('sample', 'place')) }},
-            {{ key_place(sample_key('sample', 'place')) }},
-            {{ key_sample(sample_key(whole('sample'), 'place')) }},
-            {{ key_place(sample_key(whole('sample'), 'place')) }}
+        select id, {{ key_sample(sample_key('sample', turn('place'))) }},
+            {{ key_place(sample_key('sample', turn('place'))) }},
+            {{ key_sample(sample_key(whole('sample'), turn('place'))) }},
+            {{ key_place(sample_key(whole('sample'), turn('place'))) }}
         from samples order by id""",
-    "count_places": "select of, {{ count_places('place') }} from samples group by of order by of",
+    "count_turns": """
+        select of, {{ count_turns(turn('place')) }} from samples group by of order by of""",
     "each_of": """
         select spreads.id, touched.hour, touched.rows
         from spreads {{ each_of('spreads.hours', 'touched') }} order by 1, 2""",

@@ -27,7 +27,7 @@ COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 #: macros with an engine's own form, and why: the whole list, so that a new one is seen
 KNOWN = {
     "whole_type", "div_floor", "quantity",  # whole numbers (macros/money.sql)
-    "largest", "nth", "first_below", "count_places",  # ranks (macros/ranks.sql)
+    "largest", "nth", "first_below", "count_turns",  # ranks (macros/ranks.sql)
     "instant", "instant_type", "slot_start", "slot_number", "slot_after", "slots_between",
     "midnight",  # time
     "add_days", "add_months", "days_between", "spine", "numbers",  # calendars

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -70,18 +71,33 @@ def test_a_sample_says_logged_factor_with_its_interval_and_billed_and_silence_is
         assert spine == [("a", *rest, 1011, *ends), ("b", *rest, 5, *ends)]
 
 
-def test_rows_are_ranked_as_they_come_only_where_each_is_a_sample() -> None:
-    slots = local_slots("UTC", MARCH)
-    usage = [Usage(slots[0], scope, 10**9) for scope in "abcde"]
-    usage += [Usage(slots[1], "a", 7), Usage(slots[0], "b", 7), Usage(slots[1], "d", 2**48)]
-    usage += [Usage(slots[1], "e", 2**48 - 1, bytes_in=2**48 - 1)]
-    table = incomplete(table_of(usage), [2], 999_999)
+def _ranked_as_they_come(
+    usage: Sequence[Usage], incomplete_rows: Sequence[int] = ()
+) -> list[tuple[str, bool]]:
+    """Return the scopes that were ranked in one pass, and whether that was right."""
+    table = incomplete(table_of(usage), incomplete_rows, 999_999)
     with rating(table, contract([P95 | {"direction": "sum"}])) as connection:
-        found = connection.execute(
+        return connection.execute(
             "select scope, is_exact from int_billing__direct order by scope"
         ).fetchall()
-    # b has two rows of a slot, c an incomplete one, d one too large for the key
-    assert found == [("a", True), ("b", False), ("c", False), ("d", False), ("e", True)]
+
+
+def test_rows_are_ranked_as_they_come_only_where_each_is_a_sample() -> None:
+    slots = local_slots("UTC", MARCH)
+    usage = [Usage(slots[0], scope, 10**9) for scope in "abcd"]
+    usage += [Usage(slots[1], "a", 7), Usage(slots[0], "b", 7)]
+    usage += [Usage(slots[1], "d", 2**48 - 1, bytes_in=2**48 - 1)]
+    # b has two rows of a slot, c an incomplete one
+    expected = [("a", True), ("b", False), ("c", False), ("d", True)]
+    assert _ranked_as_they_come(usage, [2]) == expected
+
+
+@pytest.mark.parametrize("huge", [{"bytes": 2**48}, {"bytes": 1, "bytes_in": 2**48}])
+def test_usage_with_a_row_too_large_for_a_narrow_key_is_summed_first(huge: dict[str, int]) -> None:
+    slots = local_slots("UTC", MARCH)
+    usage = [Usage(slots[0], "a", 10**9), Usage(slots[1], "b", **huge)]
+    assert _ranked_as_they_come(usage[:1]) == [("a", True)]
+    assert _ranked_as_they_come(usage) == []
 
 
 def _random_usage(dice: random.Random, zone: str) -> list[Usage]:
@@ -150,3 +166,47 @@ def test_sums_of_months_beside_samples_keep_their_bytes() -> None:
     with rating(whole, contract([P95])) as connection:
         bills = connection.execute("select logged_bytes, amount::varchar from bills").fetchall()
     assert bills == [(8928 * 37_500_000 + 99, "1.370000")]
+
+
+@pytest.mark.parametrize("per", ["scope", "account"])
+def test_usage_of_a_vendor_without_a_contract_changes_no_bill(per: str) -> None:
+    slots = local_slots("UTC", MARCH, 31)
+    usage = [Usage(s, "a", 37_500_000) for s in slots]
+    tables = [table_of(usage), table_of([Usage(s, "a", 10**10) for s in slots], vendor="other")]
+    bills = []
+    for rows in (tables[:1], tables):
+        with rating(pa.concat_tables(rows), contract([P95 | {"per": per}])) as connection:
+            bills.append(connection.execute("select logged_bytes, amount from bills").fetchall())
+    assert bills[0] == bills[1] == [(8928 * 37_500_000, Decimal("1.37"))]
+
+
+@pytest.mark.parametrize("per", ["scope", "account"])
+def test_contracts_of_two_vendors_bill_each_its_own_usage(per: str) -> None:
+    slots = local_slots("UTC", MARCH, 31)
+    table = pa.concat_tables(
+        table_of([Usage(s, "a", size * 37_500_000) for s in slots], vendor=vendor)
+        for vendor, size in (("one", 1), ("two", 2))
+    )
+    documents = [contract([P95 | {"per": per}], contract_id=v, vendor=v) for v in ("one", "two")]
+    with rating(table, *documents) as connection:
+        found = connection.execute("select contract_id, amount from bills order by 1").fetchall()
+    assert found == [("one", Decimal("1.37")), ("two", Decimal("2.74"))]
+
+
+@pytest.mark.parametrize("kind", ["p95", "daily_peak", "fourth_peak"])
+@pytest.mark.parametrize("values", [3, 10**9], ids=["many alike", "few alike"])
+def test_the_billed_slot_is_the_first_of_its_day_or_month_with_the_billed_sample(
+    kind: str, values: int
+) -> None:
+    dice = random.Random(f"{kind} {values}")
+    usage = [Usage(s, "a", dice.randrange(1, values)) for s in local_slots("UTC", MARCH, 31)]
+    document = contract([P95 | {"kind": kind}])
+    with rating(table_of(dice.sample(usage, len(usage))), document) as connection:
+        lines = connection.execute(
+            "select billed_day, logged, billed_slot from bill_lines"
+        ).fetchall()
+    assert len(lines) == (31 if kind == "daily_peak" else 1)
+    for day, sample, slot in lines:
+        alike = [u.slot_start for u in usage
+                 if u.bytes == sample and day in (None, u.slot_start.date())]  # fmt: skip
+        assert slot == min(alike)

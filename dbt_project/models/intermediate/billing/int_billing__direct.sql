@@ -3,8 +3,9 @@
 -- Scopes that count alone under one 95th percentile, where each row of usage is a sample: ranked as
 -- the rows come, in one pass that sums nothing by slot. A year of a thousand scopes is a hundred
 -- million slots, and a sum of each costs ten times what ranking it costs. Whether a scope's rows are
--- its samples (one a slot, complete, of a size that a narrow key holds) the same pass tells; scopes
--- that are not exact are summed first (int_billing__ranked, int_billing__volumes).
+-- its samples (one a slot, complete) the same pass tells; scopes that are not exact are summed first
+-- (int_billing__ranked, int_billing__volumes). What is reckoned of every row is what rating costs:
+-- a slot's turn comes from the table of slots, null where its day does not count.
 with ways as (
 
     select * from {{ ref('int_billing__ways') }}
@@ -17,17 +18,20 @@ measured as (
         usage.vendor,
         usage.scope,
         slots.way_no,
-        slots.place,
+        slots.turn,
         slots.day_bit,
         usage.requests,
         usage.bytes,
-        case
-            when usage.completeness_ppm < 1000000 or usage.bytes >= {{ key_limit() }}
-                or usage.bytes_in >= {{ key_limit() }} then null
-            when slots.direction_no = 0 then usage.bytes
-            when slots.direction_no = 1 then greatest(usage.bytes, usage.bytes_in)
+        usage.completeness_ppm,
+        {% if kept_column('bytes_in') == 'bytes_in' -%}
+        case slots.direction_no
+            when 0 then usage.bytes
+            when 1 then greatest(usage.bytes, usage.bytes_in)
             else usage.bytes + usage.bytes_in
-        end as sample
+        end
+        {%- else -%}
+        usage.bytes
+        {%- endif %} as sample
     from (
         select
             vendor,
@@ -46,19 +50,20 @@ measured as (
 grouped as (
 
     select
-        vendor,
+        {{ kept_column('vendor') }} as vendor,
         scope,
         way_no,
-        {{ largest('case when day_bit > 0 then ' ~ sample_key('sample', 'place') ~ ' end',
-            top_rank()) }} as keys,
-        bit_or(case when sample > 0 then day_bit else 0 end) as traffic_days,
-        {{ count_places('place') }} as place_count,
-        count(sample) as sample_count,
-        count(*) as row_count,
+        {{ largest(sample_key('sample', 'turn'), top_rank()) }} as keys,
+        {% if kept_column('day_bit') == 'day_bit' -%}
+        bit_or(case when sample > 0 then day_bit end)
+        {%- else %}0{% endif %} as traffic_days,
+        {{ count_turns('turn') }} as turn_count,
+        count(turn) as sample_count,
+        min(completeness_ppm) as completeness_ppm,
         {{ whole('sum(requests)') }} as requests,
         {{ whole('sum(bytes)') }} as bytes
     from measured
-    group by 1, 2, 3
+    group by {% if kept_column('vendor') == 'vendor' %}vendor, {% endif %}scope, way_no
 
 ),
 
@@ -71,8 +76,7 @@ select
     grouped.scope,
     ways.valid_days_rule,
     {{ nth('grouped.keys', 1) }} is not null as is_sampled,
-    grouped.place_count = grouped.row_count and grouped.sample_count = grouped.row_count
-        as is_exact,
+    grouped.turn_count = grouped.sample_count and grouped.completeness_ppm = 1000000 as is_exact,
     grouped.traffic_days,
     grouped.requests,
     grouped.bytes,

@@ -7,7 +7,7 @@
 -- that sees every row of a large usage. It is summed where scopes fall together, and kept; where
 -- scopes are kept the rows are about as many as before, so each reader reads the usage itself.
 select
-    vendor,
+    {{ kept_column('vendor') }} as vendor,
     {{ kept_column('scope') }} as scope,
     {{ kept_column('pop') }} as pop,
     {{ kept_column('region') }} as region,
@@ -18,13 +18,19 @@ select
 {% if kept_column('scope') == 'scope' %}
     requests,
     bytes,
-    bytes_in
+    {{ kept_column('bytes_in') }} as bytes_in
 from {{ ref('int_billing__traffic') }}
+{% if kept_column('vendor') != 'vendor' %}
+where vendor = {{ kept_column('vendor') }}
+{% endif %}
 {% else %}
     {{ whole('sum(requests)') }} as requests,
     {{ whole('sum(bytes)') }} as bytes,
-    {{ whole('sum(bytes_in)') }} as bytes_in
+    {{ whole('sum(' ~ kept_column('bytes_in') ~ ')') }} as bytes_in
 from {{ ref('int_billing__traffic') }}
-group by vendor, slot_start, period, completeness_ppm
-{%- for name in ['pop', 'region', 'scheme'] if kept_column(name) == name %}, {{ name }}{% endfor %}
+{% if kept_column('vendor') != 'vendor' %}
+where vendor = {{ kept_column('vendor') }}
+{% endif %}
+group by slot_start, period, completeness_ppm
+{%- for name in ['vendor', 'pop', 'region', 'scheme'] if kept_column(name) == name %}, {{ name }}{% endfor %}
 {% endif %}

@@ -45,7 +45,7 @@ ranked_samples as (
         components.valid_days_rule,
         case when components.month_rule <> 'p95' then samples.day end as day,
         days.day_bit,
-        {{ slots_between('months.starts_at', 'samples.slot_start') }} as place,
+        {{ turn(slots_between('months.starts_at', 'samples.slot_start')) }} as turn,
         case
             when components.month_rule = 'p95' then {{ top_rank() }}
             when components.day_rank = 0 then {{ div_floor('days.slots * 5', '100') }} + 1
@@ -79,7 +79,7 @@ tops as (
         day,
         max(top_rank) as day_rank,
         bit_or(case when sample > 0 then day_bit else 0 end) as traffic_days,
-        {{ largest(sample_key('sample', 'place'), 'coalesce(top_rank, 1)') }} as keys
+        {{ largest(sample_key('sample', 'turn'), 'coalesce(top_rank, 1)') }} as keys
     from ranked_samples
     group by 1, 2, 3, 4, 5, 6, 7
 
@@ -156,17 +156,18 @@ billed as (
 
     select
         *,
-        {{ nth('keys', 'billed_rank') }} as billed_key
+        {{ nth('keys', 'billed_rank') }} as billed_key,
+        {{ nth('keys', 'nullif(billed_rank - 1, 0)') }} as key_above
     from counted
 
 ),
 
--- Keys below `next_key` are of the billed sample or of smaller ones.
+-- Keys below `next_key` are of the billed sample or of smaller ones; mostly the one above is not.
 bounded as (
 
     select
         *,
-        {{ sample_key(key_sample('billed_key') ~ ' + 1', '16383') }} as next_key
+        {{ sample_key(key_sample('billed_key') ~ ' + 1', '0') }} as next_key
     from billed
 
 ),
@@ -176,7 +177,8 @@ first_billed as (
     select
         *,
         coalesce({{ key_sample('billed_key') }}, 0) as value,
-        {{ first_below('keys', 'next_key') }} as first_key
+        case when key_above >= next_key then billed_key
+            else {{ first_below('keys', 'next_key') }} end as first_key
     from bounded
 
 )

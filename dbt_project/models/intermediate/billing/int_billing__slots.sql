@@ -23,8 +23,11 @@ select
     days.way_no,
     days.direction_no,
     cast(
-        {{ slots_between('days.month_starts_at', 'days.starts_at') }} + numbers.n as integer
-    ) as place,
+        case
+            when days.day_bit > 0 then
+                {{ turn(slots_between('days.month_starts_at', 'days.starts_at') ~ ' + numbers.n') }}
+        end as bigint
+    ) as turn,
     days.day_bit
 from days
 inner join {{ numbers(300) }} as numbers on numbers.n < days.slots

@@ -21,6 +21,11 @@ with components as (
     and not exists (
         select first_period from {{ ref('int_billing__reach') }} where first_period is not null
     )
+    -- larger ones have wide keys; asked once, where a row is measured it would be asked of each
+    and not exists (
+        select bytes from {{ ref('int_billing__narrowed') }}
+        where bytes >= {{ key_limit() }} or bytes_in >= {{ key_limit() }}
+    )
 
 ),
 
