@@ -173,7 +173,8 @@ ASKED = {
     "numbers_below_0": "select count(*) from {{ numbers(0) }} as numbers",
     "largest": """
         select of,
-            {% for k in [1, 3, 448] %}{{ largest(sample_key('sample', turn('place')), k) }}, {% endfor %}
+            {% for k in [1, 3, 448] %}
+            {{ largest(sample_key('sample', turn('place')), k) }}, {% endfor %}
             {{ largest(sample_key(whole('sample'), turn('place')), 'coalesce(of, 1) + 1') }}
         from samples where sample is not null and place is not null
         group by of order by of""",
