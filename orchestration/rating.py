@@ -56,10 +56,11 @@ class RatingError(RuntimeError):
 
 
 class Models:
-    """The billing models, rendered to SQL."""
+    """The billing models, rendered to the SQL of an engine, as dbt names it."""
 
-    def __init__(self, project: Path = DBT_PROJECT) -> None:
+    def __init__(self, project: Path = DBT_PROJECT, engine: str = "duckdb") -> None:
         self._project = project
+        self._engine = engine
         self._settings: dict[str, Any] = {}
         self._dropped: Mapping[str, str] = {}
         self._environment = jinja2.Environment(  # noqa: S701 - SQL, not HTML
@@ -102,11 +103,11 @@ class Models:
             return ""
 
         def dispatch(name: str, _package: str) -> Callable[..., Any]:
-            for prefix in ("duckdb", "default"):
+            for prefix in (self._engine, "default"):
                 found = getattr(self._macros, f"{prefix}__{name}", None)
                 if found is not None:
                     return found  # type: ignore[no-any-return]
-            raise RatingError(f"no macro {name} for DuckDB in {', '.join(_MACROS)}")
+            raise RatingError(f"no macro {name} for {self._engine} in {', '.join(_MACROS)}")
 
         def always(_column: str, **_options: Any) -> str:
             return "true"
@@ -118,7 +119,7 @@ class Models:
             "var": lambda _name, default: default,
             "return": lambda value: value,
             "adapter": SimpleNamespace(dispatch=dispatch),
-            "target": SimpleNamespace(type="duckdb"),
+            "target": SimpleNamespace(type=self._engine),
             "in_requested_months": always,
         }
 

@@ -43,7 +43,7 @@
     estimate,
     component_no,
     item,
-    cast(null as varchar) as scope,
+    cast(null as string) as scope,
     cast(null as date) as billed_day,
     cast(null as integer) as tier_no,
     cast(null as decimal(38, 9)) as tier_from,

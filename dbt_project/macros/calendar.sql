@@ -48,7 +48,7 @@
     {{ return(adapter.dispatch('slots_between', 'weir')(start, end)) }}
 {%- endmacro %}
 {% macro default__slots_between(start, end) -%}
-    cast((unix_seconds({{ end }}) - unix_seconds({{ start }})) div 300 as int)
+    cast((unix_micros({{ end }}) - unix_micros({{ start }})) div 300000000 as int)
 {%- endmacro %}
 {% macro duckdb__slots_between(start, end) -%}
     cast((epoch_us({{ end }}) - epoch_us({{ start }})) // 300000000 as integer)
@@ -82,7 +82,7 @@
     {{ return(adapter.dispatch('slot_after', 'weir')(start, n)) }}
 {%- endmacro %}
 {% macro default__slot_after(start, n) -%}
-    timestamp_seconds(unix_seconds({{ start }}) + 300 * {{ n }})
+    timestamp_micros(unix_micros({{ start }}) + 300000000 * cast({{ n }} as bigint))
 {%- endmacro %}
 {% macro duckdb__slot_after(start, n) -%}
     make_timestamptz(epoch_us({{ start }}) + 300000000 * {{ n }})

@@ -17,9 +17,13 @@
 {% macro div_floor(n, d) -%}
     {{ return(adapter.dispatch('div_floor', 'weir')(n, d)) }}
 {%- endmacro %}
-{# The remainder is taken off first: what is left divides without a rest. #}
+{# The remainder is taken off first: what is left divides without a rest, if as decimals: integers
+   would be divided as doubles. A quotient of more than 32 digits is an error. #}
 {% macro default__div_floor(n, d) -%}
-    cast(({{ n }} - ({{ n }}) % ({{ d }})) / ({{ d }}) as decimal(38, 0))
+    cast(
+        cast(({{ n }}) - ({{ n }}) % ({{ d }}) as decimal(38, 0)) / cast({{ d }} as decimal(38, 0))
+        as decimal(38, 0)
+    )
 {%- endmacro %}
 {% macro duckdb__div_floor(n, d) -%}(({{ n }}) // ({{ d }})){%- endmacro %}
 
@@ -51,6 +55,16 @@
 
 {# Billionths of a quantity as a quantity: decimal(38, 9). #}
 {% macro quantity(billionths) -%}
+    {{ return(adapter.dispatch('quantity', 'weir')(billionths)) }}
+{%- endmacro %}
+{# A product of 29 and 9 digits would keep eight places of the nine; this quotient has nine. #}
+{% macro default__quantity(billionths) -%}
+    cast(
+        cast({{ billionths }} as decimal(29, 0)) / cast(1000000000 as decimal(10, 0))
+        as decimal(38, 9)
+    )
+{%- endmacro %}
+{% macro duckdb__quantity(billionths) -%}
     cast(
         cast({{ billionths }} as decimal(29, 0)) * cast('0.000000001' as decimal(9, 9))
         as decimal(38, 9)

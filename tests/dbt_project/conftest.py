@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import importlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,8 @@ from lake.records import CDN_REQUESTS, REC_EVENTS, Record
 from lake.settings import load_settings
 from lake.versions import Family, Stale
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
+from .on_spark import PROJECT, Spark, missing
+
 Row = dict[str, Any]
 
 
@@ -213,3 +215,13 @@ def weir(tmp_path: Path, runner: dbtRunner, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WEIR_HOME", str(tmp_path))
     return Weir(tmp_path, runner)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
+    """Return a real Spark, where there is one."""
+    if why := missing(dict(os.environ)):
+        pytest.skip(why)
+    started = Spark(tmp_path_factory.mktemp("spark"))
+    yield started
+    started.close()

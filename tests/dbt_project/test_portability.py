@@ -26,7 +26,7 @@ DISPATCHED = re.compile(
 COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 #: macros with an engine's own form, and why: the whole list, so that a new one is seen
 KNOWN = {
-    "whole_type", "div_floor",  # whole numbers (macros/money.sql)
+    "whole_type", "div_floor", "quantity",  # whole numbers (macros/money.sql)
     "largest", "nth", "first_below", "count_turns",  # ranks (macros/ranks.sql)
     "instant", "instant_type", "slot_start", "slot_number", "slot_after", "slots_between",
     "midnight",  # time

@@ -220,7 +220,7 @@ shares as (
         dimensions.dimension,
         coalesce(weights.part, 'unknown') as part,
         abs({{ div_floor('abs(lines.micros)', 'contracts.micros_per_minor') }}) as minors,
-        sign(lines.micros) as direction,
+        case when lines.micros < 0 then -1 else 1 end as direction, -- sign() may be a double
         contracts.micros_per_minor,
         coalesce(weights.weight, 0) as weight,
         {{ whole('coalesce(sum(weights.weight) over (partition by lines.month, lines.contract_key,
