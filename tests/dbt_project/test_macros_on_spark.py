@@ -40,7 +40,7 @@ MOMENTS = [
     "2026-11-16T05:07:09", "2099-12-31T23:59:59.999999",
 ]  # fmt: skip
 #: zones east and west, of half an hour, and without a midnight where clocks go forward. Not those
-#: where it comes twice (Azores, Havana): DuckDB takes the second of the two, Spark the first.
+#: where it comes twice (Azores, Havana): DuckDB takes the second, zoneinfo the first; not asked.
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Shanghai",
     "Australia/Lord_Howe", "Africa/Cairo", "America/Santiago",
