@@ -33,11 +33,11 @@ class Repeats:
         line of an invoice.
         """
         keys = rows.column(_COLUMN).combine_chunks()
-        nameless = np.arange(len(keys))
+        is_nameless = np.ones(len(keys), dtype=np.bool_)
         for name in _NAMES:
             if name in rows.column_names:
-                is_null = rows.column(name).is_null().to_numpy()
-                nameless = np.intersect1d(nameless, np.flatnonzero(is_null))
+                is_nameless &= rows.column(name).is_null().to_numpy()
+        nameless = np.flatnonzero(is_nameless)
         if not len(nameless):
             return rows
         before = self._occurrences(_hashes_of(keys)[nameless])

@@ -39,6 +39,7 @@ class CloudFrontRealtime(Family):
     name = "cloudfront_realtime"
     version = 2
     record = CDN_REQUESTS
+    counts_repeats = True
     cdn = "cloudfront"
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:

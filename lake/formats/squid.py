@@ -50,7 +50,7 @@ class Squid(AccessLog):
     """Squid's native format."""
 
     name = "squid"
-    version = 1
+    version = 2
     well_known = ("squid",)
     _stamp = "end_epoch_s"
 
@@ -92,5 +92,5 @@ class TrafficServer(Squid):
     """Traffic Server's log in Squid's format, whose stamp is the client's request."""
 
     name = "ats_squid"
-    version = 1
+    version = 2
     _stamp = "start_epoch_s"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lake import inflate
 
 
@@ -15,6 +17,32 @@ def test_equal_lines_without_an_id_are_several_rows(parse, make):
     assert len(set(keys(found))) == 4
     again = parse("fastly", make.file("fastly", [make.line("fastly")] * 2))
     assert keys(again) == keys(found)[:2]
+
+
+@pytest.mark.parametrize("family", ["squid", "ats_squid"])
+def test_equal_lines_of_a_proxy_are_several_requests(family, parse, make):
+    data = make.file(family, [make.line(family)] * 3)
+    assert len(set(keys(parse(family, data)))) == 3
+    assert keys(parse(family, data, judged=True)) == keys(parse(family, data))
+
+
+def test_equal_lines_of_a_server_that_logs_no_id_are_several_requests(parse, feed_of):
+    combined = (
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
+        '"$http_referer" "$http_user_agent"'
+    )
+    line = b'192.0.2.7 - - [16/Nov/2026:10:00:05 +0000] "GET /a.ts HTTP/1.1" 200 10 "-" "x"\n'
+    found = parse("nginx", line * 3, source=feed_of("nginx", log_format=combined))
+    assert found.totals.accepted == len(set(keys(found))) == 3
+
+
+@pytest.mark.parametrize(
+    ("family", "id_"), [("cloudfront_v1", "x-edge-request-id"), ("cloudflare_logpush", "RayID")]
+)
+def test_equal_lines_whose_id_is_missing_are_several_requests(family, id_, parse, make):
+    nothing = "-" if family == "cloudfront_v1" else ""
+    data = make.file(family, [make.line(family, {id_: nothing})] * 3)
+    assert len(set(keys(parse(family, data)))) == 3
 
 
 def test_equal_lines_of_one_request_id_are_one_row_repeated(parse, make):
