@@ -34,6 +34,7 @@ ASKED: dict[str, tuple[tuple[str, ...], Grain]] = {
     "qos_5m": (("cdn", "pop", "customer"), "hour"),
     "qos_places_hourly": (("country", "asn", "object_type"), "day"),
     "qos_hops_hourly": (("hop", "pop"), "hour"),
+    "streams_hourly": (("stream", "customer"), "hour"),
     "engagement_hourly": (("scene",), "hour"),
     "bills": (("contract_id", "currency"), "month"),
 }
