@@ -117,7 +117,7 @@ class CmcdReader:
         is_plain = comma.to_numpy(zero_copy_only=False)
         first = np.flatnonzero(~is_plain)
         parts = [(first, _read(_of(texts, first), self._encoded))]
-        rest = np.concatenate((np.flatnonzero(is_plain), first[parts[0][1].again]))
+        rest = np.sort(np.concatenate((np.flatnonzero(is_plain), first[parts[0][1].again])))
         flaws = np.zeros(len(texts), dtype=np.int64)
         if len(rest):
             plain = self._decoded(_of(texts, rest))
@@ -260,6 +260,7 @@ def _joined(parts: list[tuple[_Ints, _Pairs]], flaws: _Ints) -> _Pairs:
 
 
 def _of(texts: pa.Array, rows: _Ints) -> pa.Array:
+    """Return some texts; rows: ascending, each once."""
     return texts if len(rows) == len(texts) else texts.take(pa.array(rows))
 
 

@@ -109,7 +109,7 @@ class TableParser(Parser):
         rejects |= dict(late)
         for part in rescued:
             numbered = with_lines(part, part.column("rn").to_numpy() + first)
-            if self.family.counts_repeats:
+            if self.family.record.counts_repeats:
                 numbered = self._repeats.numbered(numbered)
             kept, lost = self._without_lost(numbered)
             rejects |= {number - first: KEY_DESTROYED for number in lost}

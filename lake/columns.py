@@ -71,6 +71,8 @@ class Record:
     transform: Transform[Any, Any] | None = None
     #: columns whose values may appear in file statistics: never an address, a user or a path
     stats: tuple[str, ...] = ()
+    #: equal lines without an id of their own are several: lake.repeats numbers their row keys
+    counts_repeats: bool = False
 
     @property
     def identifier(self) -> str:

@@ -101,6 +101,7 @@ VENDOR_INVOICES = Record(
     partition_by="event_time",
     transform=MonthTransform(),
     stats=(*_STATS, "cdn"),
+    counts_repeats=True,
 )
 
 PRODUCER_ROSTERS = Record(

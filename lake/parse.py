@@ -165,7 +165,7 @@ class Parser:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
         totals.lines += len(lines)
         for part in parts:
-            if self.family.counts_repeats:
+            if self.family.record.counts_repeats:
                 part = self._repeats.numbered(part)  # noqa: PLW2901
             kept, lost = self._without_lost(part)
             for number in lost:

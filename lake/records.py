@@ -111,6 +111,7 @@ CDN_REQUESTS = Record(
     partition_by="event_time",
     transform=HourTransform(),
     stats=("event_time", "delivery_id", "source", "cdn", "ingested_at"),
+    counts_repeats=True,
 )
 
 REC_EVENTS = Record(

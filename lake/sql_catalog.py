@@ -27,11 +27,12 @@ class RememberingCatalog(SqlCatalog):
 
     def _convert_orm_to_iceberg(self, orm_table: IcebergTables) -> Table:
         name = (*orm_table.table_namespace.split("."), orm_table.table_name)
-        location, metadata = self._read.get(name, (None, None))
-        if metadata is None or location is None or location != orm_table.metadata_location:
+        known = self._read.get(name)
+        if known is None or known[0] != orm_table.metadata_location:
             table = super()._convert_orm_to_iceberg(orm_table)
             self._read[name] = (table.metadata_location, table.metadata)
             return table
+        location, metadata = known
         return Table(
             identifier=name,
             metadata=metadata,

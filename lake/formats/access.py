@@ -45,7 +45,6 @@ class AccessLog(Family):
     """A family whose lines follow the format string of a server."""
 
     record = CDN_REQUESTS
-    counts_repeats = True
     #: formats that are recognised where the source declares none
     well_known: tuple[str, ...]
 

@@ -97,7 +97,6 @@ class AkamaiDataStream2(Family):
     name = "akamai_ds2"
     version = 2
     record = CDN_REQUESTS
-    counts_repeats = True
     cdn = "akamai"
 
     def looks_like(self, head: bytes) -> Look | None:

@@ -103,7 +103,6 @@ class AzureFrontDoor(Family):
     name = "azure_front_door"
     version = 2
     record = CDN_REQUESTS
-    counts_repeats = True
     cdn = "azure"
 
     def looks_like(self, head: bytes) -> Look | None:

@@ -143,8 +143,6 @@ class Family(ABC):
     cdn: str | None = None
     #: column of the raw row that holds a user id to be HMAC-ed into user_key
     user_column: str | None = None
-    #: equal lines without a request id are several requests: lake.repeats numbers their keys
-    counts_repeats: bool = False
     #: what its records may come in, by the source's `container`; the first where it says nothing
     containers: tuple[str, ...] = ("lines",)
     #: a source of this format may give a field map

@@ -117,7 +117,6 @@ class CloudflareLogpush(Family):
     name = "cloudflare_logpush"
     version = 5
     record = CDN_REQUESTS
-    counts_repeats = True
     cdn = "cloudflare"
     file_names = r"\d{8}T\d{6}Z_\d{8}T\d{6}Z_[0-9a-z]+\.log(\.gz)?$"
 

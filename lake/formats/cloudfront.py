@@ -50,7 +50,6 @@ class CloudFrontV1(Family):
     name = "cloudfront_v1"
     version = 4
     record = CDN_REQUESTS
-    counts_repeats = True
     cdn = "cloudfront"
     file_names = r"(^|/)[A-Z0-9]{6,20}\.\d{4}-\d{2}-\d{2}-\d{2}\.[0-9a-f]{8}\.gz$"
 

@@ -39,7 +39,6 @@ class CloudFrontRealtime(Family):
     name = "cloudfront_realtime"
     version = 2
     record = CDN_REQUESTS
-    counts_repeats = True
     cdn = "cloudfront"
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:

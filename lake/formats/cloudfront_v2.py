@@ -38,7 +38,6 @@ class CloudFrontV2(RecordFamily):
 
     version = 2
     record = CDN_REQUESTS
-    counts_repeats = True
     cdn = "cloudfront"
     containers = ("ndjson", "parquet")
     fields: Mapping[str, str] = {**fields.TYPES, **dict.fromkeys(fields.TEXT, "VARCHAR")}

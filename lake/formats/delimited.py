@@ -86,7 +86,6 @@ class DelimitedMap(Family):
     name = "delimited_map"
     version = 2
     record = CDN_REQUESTS
-    counts_repeats = True
     takes_map = True
     takes_dialect = True
 

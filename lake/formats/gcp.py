@@ -140,7 +140,6 @@ class GoogleCdn(Family):
     name = "gcp_cdn"
     version = 2
     record = CDN_REQUESTS
-    counts_repeats = True
     cdn = "gcp"
 
     def looks_like(self, head: bytes) -> Look | None:

@@ -90,7 +90,6 @@ class Invoice(Tabular):
     record = VENDOR_INVOICES
     containers = ("lines", "parquet")
     #: a charge may stand on an invoice twice; lake.repeats numbers what has no number of its own
-    counts_repeats = True
     fields: tuple[Field, ...] = _OWN
     notes_unknown_keys = False
 

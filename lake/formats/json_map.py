@@ -63,7 +63,6 @@ class JsonMap(Family):
     name = "json_map"
     version = 2
     record = CDN_REQUESTS
-    counts_repeats = True
     takes_map = True
     takes_prefix = True
     preset = FieldMap()

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake import cmcd, cmcd_keys
+from lake import cmcd, cmcd_keys, cmcd_pairs
 from lake.cmcd_columns import CMCD, CMCD_V2
 from lake.engine import Engine
 
@@ -33,11 +33,11 @@ def read():
     engine = Engine()
     reader = cmcd.CmcdReader(engine)
 
-    def of(texts):
+    def of(texts, column=cmcd.TEXT):
         plain = ["other"] * len(texts)
         rows = pa.table(
             {
-                "cmcd": pa.array(texts, pa.string()),
+                column: pa.array(texts, pa.string()),
                 "object_type": pa.array(plain, pa.string()),
                 "stream_kind": pa.array(plain, pa.string()),
             }
@@ -79,9 +79,47 @@ def test_texts_of_every_kind_in_one_chunk_do_not_disturb_each_other(read):
     assert read(texts[::-1]) == wanted[::-1]
 
 
+def test_texts_that_are_all_decoded_first_keep_their_places(read):
+    quoted, plain = quote('cid="a,b",d=1', safe=""), "br=2,d=3"
+    assert read([quoted, plain]) == [({"cid": "a,b", "d": 1}, None), ({"br": 2.0, "d": 3}, None)]
+
+
 def test_a_chunk_without_texts_is_read(read):
     assert read([None, None]) == [({}, None)] * 2
     assert read([]) == []
+
+
+# --- a log that encodes what it logs once more, and what is remembered ---------------------------
+
+
+def once_more(text: str) -> str:
+    """Encode a query as CloudFront's log does: its percent signs, and what is not plain ASCII."""
+    return quote(text, safe="".join(chr(c) for c in range(32, 127) if chr(c) != "%"))
+
+
+def test_what_a_log_encoded_once_more_is_read_as_what_was_sent(read):
+    sent = [query_of(c) for c in CASES]
+    for logged in ([once_more(t) for t in sent], [quote(t, safe="") for t in sent]):
+        assert read(logged, cmcd.TWICE) == read(sent)
+    assert read([None, "", None], cmcd.TWICE) == [({}, None)] * 3
+
+
+@given(texts=st.lists(st.lists(st.sampled_from(MARKS)).map("".join), max_size=6))
+@BOUNDED
+def test_any_text_that_a_log_encoded_once_more_is_read_as_what_was_sent(texts, read):
+    sent = [t for text in texts for t in (text, quote(text, safe=""))]
+    assert read([once_more(t) for t in sent], cmcd.TWICE) == read(sent)
+
+
+@pytest.mark.parametrize("bound", ["_MOST_PAIRS", "_MOST_BYTES"])
+def test_pairs_that_are_too_many_to_remember_are_read_anew(bound, read, monkeypatch):
+    texts = [query_of(c) for c in CASES]
+    wanted = read(texts)
+    monkeypatch.setattr(cmcd_pairs, bound, 3)
+    assert [read(texts[n : n + 5]) for n in range(0, len(texts), 5)] == [
+        wanted[n : n + 5] for n in range(0, len(texts), 5)
+    ]
+    assert read(texts) == wanted
 
 
 def test_every_column_has_a_key_and_every_key_a_place():
