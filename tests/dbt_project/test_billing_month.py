@@ -109,4 +109,4 @@ def test_a_month_under_every_price_model_differs_by_0_from_the_truth(weir, tmp_p
     shared = weir.rows("select contract_id, method, dimension, sum(amount) from "
                        "marts.bill_allocations group by all")  # fmt: skip
     assert all(amount == ours[name] for name, _, _, amount in shared)
-    assert len(shared) == 2 * 3 * len(FIELDS)
+    assert len(shared) == 2 * 4 * len(FIELDS)  # methods by customer, pop, region and stream
