@@ -70,6 +70,7 @@ class RawColumns(Family):
         self._family = family
         self.name = f"raw_{family.name}"
         self.version = family.version
+        self.judges_times_as_read = family.judges_times_as_read
         self._columns = {_plain(n): (n, t) for n, t in raw_types(layout, keys).items()}
         self._keys = keys
         self.record = Record(

@@ -130,7 +130,9 @@ class ColumnarParser(Parser):
                 rejects[number] = found.reason
         if not good:
             return rejects, []
-        rescued, late = self._rescue(good, self._judge_layout, constants)
+        rescued, late = self._rescue.rows(
+            good, self._judge_layout, constants.not_before, constants.not_after
+        )
         return rejects | dict(late), rescued
 
     def _typed(self, schema: pa.Schema) -> str:

@@ -105,7 +105,11 @@ class TableParser(Parser):
                 good.append((number, found))
             else:
                 rejects[number] = found.reason
-        rescued, late = self._rescue(good, self._layout, constants) if good else ([], [])
+        rescued, late = (
+            self._rescue.rows(good, self._layout, constants.not_before, constants.not_after)
+            if good
+            else ([], [])
+        )
         rejects |= dict(late)
         for part in rescued:
             numbered = with_lines(part, part.column("rn").to_numpy() + first)

@@ -7,14 +7,13 @@ read did not vouch for are looked at one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import BinaryIO
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -25,10 +24,11 @@ from lake.fastread import FastReader
 from lake.formats.base import Family, Layout, Reject, Row, Skip
 from lake.inflate import Buffer, chunks
 from lake.lines import Lines, ends_of_parts
-from lake.projection import Projection, good_rows, instant
+from lake.projection import Projection, good_rows
 from lake.protection import KEY_DESTROYED, Protection, as_logged
 from lake.rejects import rejected_line
 from lake.repeats import Repeats
+from lake.rescue import Rescue
 from lake.slices import taken
 from lake.source import Source
 from lake.totals import ParseTotals
@@ -38,12 +38,13 @@ from lake.urls import clean_names
 _HEAD_BYTES = 1 << 18
 #: with more doubtful lines than that it pays to read a chunk again, if they only lack a column
 _MANY_DOUBTFUL = 200
-#: why a line is rejected whose values are of the right type and cannot be computed with
-OUT_OF_RANGE = "value_out_of_range"
 #: why a good line is rejected that belongs to another time than its file
 OUT_OF_BOUNDS = "time_out_of_range"
+#: why a line is rejected whose time is none
+NO_TIME = "bad_time"
 
 _Numbers = npt.NDArray[np.int64]
+_NO_NUMBERS: _Numbers = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,27 @@ class Constants:
     not_before: datetime
     not_after: datetime
     published_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the typed read of a segment vouches for; numbers of lines count from 1 and ascend.
+
+    rows: the good rows, of the lines `numbers`. misplaced: lines that are good but for a time out
+    of bounds. untimed: lines whose values have their types and whose time is none.
+    """
+
+    rows: pa.Table | None
+    numbers: _Numbers
+    misplaced: _Numbers
+    untimed: _Numbers
+
+    def doubtful(self, lines: int) -> _Numbers:
+        """Return the other lines of a segment, which are judged one by one."""
+        missing = np.ones(lines, dtype=np.bool_)
+        missing[self.numbers - 1] = False
+        missing[self.misplaced - 1] = False
+        return np.flatnonzero(missing) + 1
 
 
 class Parser:
@@ -74,6 +96,7 @@ class Parser:
         self._engine = Engine(as_logged=protection is None)
         self._buffer = Buffer()
         self._reader = FastReader(self._engine, self._projection, family)
+        self._rescue = Rescue(self._engine, self._projection)
         self._cmcd = CmcdReader(self._engine, clean_names if protection is not None else None)
         self._repeats = Repeats()
         #: columns that heads of files had in every line, and lines behind them had not
@@ -147,19 +170,20 @@ class Parser:
     ) -> None:
         """Account for every line of a segment: the fast read first, then the doubtful ones."""
         first = totals.lines
-        fast, numbers, misplaced = self._fast(segment, lines, layout, constants)
-        doubtful = _others(np.concatenate((numbers, misplaced)), len(lines))
+        read = self._fast(segment, lines, layout, constants)
+        doubtful = read.doubtful(len(lines))
         if len(doubtful) > _MANY_DOUBTFUL and self._learns(lines, doubtful, layout):
             layout = layout.without(self._missing)
-            fast, numbers, misplaced = self._fast(segment, lines, layout, constants)
-            doubtful = _others(np.concatenate((numbers, misplaced)), len(lines))
+            read = self._fast(segment, lines, layout, constants)
+            doubtful = read.doubtful(len(lines))
         totals.rejects += (
-            rejected_line(lines, n, first, offset, OUT_OF_BOUNDS) for n in misplaced.tolist()
+            rejected_line(lines, n, first, offset, OUT_OF_BOUNDS) for n in read.misplaced.tolist()
         )
-        good = self._judged_lines(lines, doubtful, layout, totals, offset)
-        parts = [] if fast is None else [with_lines(fast, numbers + first)]
+        good = self._judged_lines(lines, doubtful, read.untimed, layout, totals, offset)
+        parts = [] if read.rows is None else [with_lines(read.rows, read.numbers + first)]
         if good:
-            rescued, late = self._rescue(good, layout, constants)
+            bounds = constants.not_before, constants.not_after
+            rescued, late = self._rescue.rows(good, layout, *bounds)
             parts += [with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
             for number, reason in late:
                 totals.rejects.append(rejected_line(lines, number, first, offset, reason))
@@ -179,14 +203,21 @@ class Parser:
         self,
         lines: Lines,
         doubtful: _Numbers,
+        untimed: _Numbers,
         layout: Layout,
         totals: ParseTotals,
         offset: int,
     ) -> list[tuple[int, Row]]:
-        """Judge lines one by one; return those that are well-formed after all."""
+        """Judge lines one by one; return those that are well-formed after all.
+
+        untimed: lines that need not be computed again where the judge finds nothing else wrong.
+        """
         good: list[tuple[int, Row]] = []
+        without_time = set(untimed.tolist()) if self.family.judges_times_as_read else set()
         for number in doubtful.tolist():
             found = self.family.judge(lines.raw(number), layout)
+            if isinstance(found, Row) and number in without_time:
+                found = Reject(NO_TIME)
             if isinstance(found, Row):
                 good.append((number, found))
             elif found is Skip.BLANK:
@@ -207,63 +238,25 @@ class Parser:
                 self._missing.update(c for c in layout.seen if found.values[c] is None)
         return len(self._missing) > known
 
-    def _fast(
-        self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants
-    ) -> tuple[pa.Table | None, _Numbers, _Numbers]:
-        """Read typed; return the good rows and their physical line numbers, ascending.
-
-        And the numbers of lines that are good but for their time.
-        """
+    def _fast(self, segment: Buffer, lines: Lines, layout: Layout, constants: Constants) -> _Read:
+        """Read typed; return the good rows, and the lines of which only the time is wrong."""
         with lines.hidden(self.family.masked(lines, layout).tolist()):
             read = self._reader.read(segment, lines, layout)
         if read is None:
-            return None, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+            return _Read(None, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS)
         rows, numbers = read
-        kept, misplaced = good_rows(rows, constants.not_before, constants.not_after)
+        found = good_rows(rows, constants.not_before, constants.not_after)
+        kept, misplaced, untimed = found
         overruled = np.union1d(
-            self.family.overruled(lines, layout, numbers[kept | misplaced]), lines.with_nul()
+            self.family.overruled(lines, layout, numbers[kept | misplaced | untimed]),
+            lines.with_nul(),
         )
         if segment.memory[: len(BYTE_ORDER_MARK)] == BYTE_ORDER_MARK:
             overruled = np.append(overruled, 1)  # the reader skips it wherever a chunk begins
         if len(overruled):
             is_believed = ~np.isin(numbers, overruled)
-            kept, misplaced = kept & is_believed, misplaced & is_believed
-        return taken(rows, kept), numbers[kept], numbers[misplaced]
-
-    def _rescue(
-        self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
-    ) -> tuple[list[pa.Table], list[tuple[int, str]]]:
-        """Take lines that the judge passed through the same SQL; return rows and late rejects.
-
-        A value that the SQL cannot compute with stops all lines that go through it together:
-        they are halved until it stands alone.
-        """
-        try:
-            return self._rescued(good, layout, constants)
-        except duckdb.DataError:
-            if len(good) == 1:
-                return [], [(good[0][0], OUT_OF_RANGE)]
-        middle = len(good) // 2
-        rows, late = self._rescue(good[:middle], layout, constants)
-        more, later = self._rescue(good[middle:], layout, constants)
-        return rows + more, late + later
-
-    def _rescued(
-        self, good: Sequence[tuple[int, Row]], layout: Layout, constants: Constants
-    ) -> tuple[list[pa.Table], list[tuple[int, str]]]:
-        texts = {c: pa.array([r.values[c] for _, r in good], pa.string()) for c in layout.columns}
-        judged = self._engine.holding(
-            pa.table({"rn": pa.array([n for n, _ in good], pa.int64()), **texts})
-        )
-        bounds = instant(constants.not_before), instant(constants.not_after)
-        found = self._engine.prepared(self._projection.too_late(judged, layout), *bounds)
-        late = [(int(row["rn"]), str(row["reason"])) for row in found.to_pylist()]
-        if len(late) == len(good):
-            return [], late
-        if late:
-            numbers = ", ".join(str(number) for number, _ in late)
-            self._engine.execute(f"delete from {judged} where rn in ({numbers})")
-        return [self._engine.prepared(self._projection.judged(judged, layout), *bounds)], late
+            kept, misplaced, untimed = (flags & is_believed for flags in found)
+        return _Read(taken(rows, kept), numbers[kept], numbers[misplaced], numbers[untimed])
 
     def _without_lost(self, rows: pa.Table) -> tuple[pa.Table, list[int]]:
         """Take out the rows whose key was destroyed; return the others and the lines taken out."""
@@ -294,13 +287,6 @@ class Parser:
             else:
                 arrays.append(pa.repeat(pa.scalar(fixed.get(f.name), f.type), n))
         return pa.Table.from_arrays(arrays, schema=self._schema)
-
-
-def _others(numbers: _Numbers, lines: int) -> _Numbers:
-    """Return the line numbers from 1 to `lines` that are not given."""
-    missing = np.ones(lines, dtype=np.bool_)
-    missing[numbers - 1] = False
-    return np.flatnonzero(missing) + 1
 
 
 def with_lines(table: pa.Table, numbers: _Numbers) -> pa.Table:

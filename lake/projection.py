@@ -23,6 +23,7 @@ from lake.reads import duckdb_type, quote_identifier
 from lake.source import Source
 
 _TIME_TYPES = ("DATE", "TIME")
+_Flags = npt.NDArray[np.bool_]
 
 
 def instant(value: datetime) -> str:
@@ -119,8 +120,8 @@ class Projection:
 
 def good_rows(
     rows: pa.Table, not_before: datetime, not_after: datetime
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Tell which rows of `fast` are good, and which would be but for their time.
+) -> tuple[_Flags, _Flags, _Flags]:
+    """Tell which rows of `fast` are good, which would be but for their time, and which have none.
 
     Good: valid, and of a time within the half-open bounds.
     """
@@ -130,7 +131,8 @@ def good_rows(
     valid = rows.column("is_ok")
     good = pc.fill_null(pc.and_kleene(valid, is_within), False)
     misplaced = pc.fill_null(pc.and_kleene(valid, pc.invert(is_within)), False)
-    return good.to_numpy(), misplaced.to_numpy()
+    untimed = pc.and_(valid, pc.is_null(times)) if times.null_count else pa.repeat(False, len(rows))
+    return tuple(flags.to_numpy(zero_copy_only=False) for flags in (good, misplaced, untimed))
 
 
 def _derived(relation: str, steps: Mapping[str, str]) -> str:

@@ -153,6 +153,8 @@ class Family(ABC):
     takes_document: bool = False
     #: how its lines are delimited may be declared: `dialect`
     takes_dialect: bool = False
+    #: the judge leaves the values of times as the typed read has them: no time there is no time
+    judges_times_as_read: bool = False
     #: regular expression of the names that the vendor gives its files; a hint for detection
     file_names: str | None = None
 

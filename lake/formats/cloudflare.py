@@ -115,6 +115,7 @@ class CloudflareLogpush(Family):
     """Logpush http_requests."""
 
     name = "cloudflare_logpush"
+    judges_times_as_read = True
     version = 5
     record = CDN_REQUESTS
     cdn = "cloudflare"

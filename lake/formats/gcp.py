@@ -138,6 +138,7 @@ class GoogleCdn(Family):
     """Cloud CDN (http_load_balancer) and Media CDN (edgecache) entries."""
 
     name = "gcp_cdn"
+    judges_times_as_read = True
     version = 2
     record = CDN_REQUESTS
     cdn = "gcp"

@@ -56,6 +56,7 @@ class RecEvents(RecordFamily):
     """Events of the recommendation service."""
 
     name = "rec_events"
+    judges_times_as_read = True
     version = 2
     record = REC_EVENTS
     user_column = "user_id"

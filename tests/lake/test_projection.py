@@ -21,10 +21,11 @@ def test_good_is_valid_and_within_the_half_open_bounds() -> None:
             "is_ok": [True, True, True, True, False],
         }
     )
-    good, misplaced = good_rows(rows, LOW, HIGH)
+    good, misplaced, untimed = good_rows(rows, LOW, HIGH)
     assert good.tolist() == [True, False, False, True, False]
     # neither one without a time nor one that is invalid is rejected for its time alone
     assert misplaced.tolist() == [False, True, False, False, False]
+    assert untimed.tolist() == [False, False, True, False, False]
 
 
 @pytest.mark.parametrize("many", [0, 1000], ids=["filter", "slices"])
