@@ -6,8 +6,9 @@ the SQL says (lake.projection).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +24,7 @@ _NUMBERS = ("BIGINT", "INTEGER", "DECIMAL")
 _TIMES = ("DATE", "TIME")
 _DIGITS = frozenset("0123456789")
 _WORDS = ("inf", "epoch")
+_ISO_DATE = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}")
 
 Numbered = Sequence[tuple[int, Row]]
 
@@ -84,20 +86,31 @@ class Rescue:
 
 
 def misfit(row: Row, layout: Layout) -> str | None:
-    """Return why a row is rejected that has a word where a number stands; None: the SQL knows.
+    """Return why a row is rejected that has a word for a number, or no day; None: the SQL knows.
 
-    A statement for a handful of lines costs ten milliseconds, and most lines that need one have
-    such a word. What is written with a digit is left to DuckDB, whose casts have their own ways.
+    A statement for a handful of lines costs ten milliseconds, and most lines that need one are
+    such. What else is written with a digit is left to DuckDB, whose casts have their own ways.
     """
     for column, typed in layout.columns.items():
         value = row.values[column]
-        if not value or not _DIGITS.isdisjoint(value):
+        if not value:
             continue
         kind = typed
         if kind == "VARCHAR" and value not in layout.nulls:
             kind = layout.as_text.get(column, kind)
-        if kind.startswith(_NUMBERS):
+        if not _DIGITS.isdisjoint(value):
+            if kind == "DATE" and _ISO_DATE.fullmatch(value) and not _is_day(value):
+                return "bad_time"
+        elif kind.startswith(_NUMBERS):
             return "wrong_type"
-        if kind in _TIMES and not any(word in value.lower() for word in _WORDS):
+        elif kind in _TIMES and not any(word in value.lower() for word in _WORDS):
             return "bad_time"
     return None
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -13,8 +13,10 @@ from lake.rescue import Rescue, misfit
 KINDS = ("BIGINT", "INTEGER", "DECIMAL(18,6)", "DATE", "TIME", "DOUBLE", "BOOLEAN", "TIMESTAMPTZ")
 WORDS = st.one_of(
     st.text(max_size=12),
+    st.from_regex(r"[0-9]{4}-[0-3][0-9]-[0-4][0-9]", fullmatch=True),
     st.sampled_from(["infinity", "-Infinity", "EPOCH", "nan", "inf", "true", "t", "now", "today",
-                     "yesterday", "e", "-", ".", "0", "1e3", "١٢", "²", "NULL"]),
+                     "yesterday", "2026-02-29", "2024-02-29", "1900-02-29", "2026-13-45",
+                     "e", "-", ".", "0", "1e3", "١٢", "²", "NULL"]),
 )  # fmt: skip
 
 
@@ -37,6 +39,7 @@ def test_a_word_in_the_place_of_a_number_or_date_is_one() -> None:
     good = {"day": "2026-11-16", "n": "7", "text": "8"}
     assert misfit(Row(good), layout) is None
     assert misfit(Row({**good, "day": "yesterday"}), layout) == "bad_time"
+    assert misfit(Row({**good, "day": "2026-02-29"}), layout) == "bad_time"
     assert misfit(Row({**good, "n": "many"}), layout) == "wrong_type"
     assert misfit(Row({**good, "text": "many"}), layout) == "wrong_type"
     assert misfit(Row({**good, "text": None}), layout) is None
@@ -49,7 +52,9 @@ def test_it_is_the_verdict_of_the_sql(parse, make, family, monkeypatch) -> None:
     lines = [make.numbered(family, n) for n in range(20)]
     lines += [make.line(family, {number: word}) for word in ("many", "seven", "é", "+", "1x")]
     if family == "cloudfront_v1":
-        lines += [make.line(family, {"date": word}) for word in ("yesterday", "epoch", "infinity")]
+        lines += [
+            make.line(family, {"date": word}) for word in ("yesterday", "2026-02-30", "epoch")
+        ]
     data = make.file(family, lines)
     found = parse(family, data)
     found.check_accounts(data)
@@ -65,10 +70,13 @@ def test_a_file_whose_bad_lines_hold_words_costs_no_statement(
 ) -> None:
     number = {"cloudfront_v1": "sc-bytes", "cloudflare_logpush": "EdgeResponseBytes"}[family]
     lines = [*(make.numbered(family, n) for n in range(20)), make.line(family, {number: "many"})]
+    if family == "cloudfront_v1":
+        lines.append(make.line(family, {"date": "2026-13-45"}))
     data = make.file(family, lines)
 
     def computed(*_: object) -> None:
         raise AssertionError("a statement")
 
     monkeypatch.setattr(Rescue, "_computed", computed)
-    assert list(parse(family, data).reasons.values()) == ["wrong_type"]
+    reasons = list(parse(family, data).reasons.values())
+    assert reasons == ["wrong_type", "bad_time"][: len(lines) - 20]
