@@ -26,6 +26,7 @@ from lake.parse import Constants, Parser, with_lines
 from lake.protection import KEY_DESTROYED, Protection
 from lake.reads import quote_identifier
 from lake.rejects import rejected_row
+from lake.repeats import Repeats
 from lake.source import Source
 from lake.totals import ParseTotals
 
@@ -66,6 +67,7 @@ class ColumnarParser(Parser):
     ) -> ParseTotals:
         """Parse one object; as lake.parse says."""
         totals = ParseTotals()
+        self._repeats = Repeats()
         self.raws.clear()
         rows = ParquetRows(stream, size, self._records.field_of, self.source.limits)
         rows.require(self._records.required)
@@ -98,7 +100,10 @@ class ColumnarParser(Parser):
         texts = self._texts(piece, doubtful.tolist())
         rejects, rescued = self._judged(piece, texts, constants)
         for part in (*parts, *rescued):
-            kept, lost = self._without_lost(with_lines(part, part.column("rn").to_numpy()))
+            rows = with_lines(part, part.column("rn").to_numpy())
+            if self.family.record.counts_repeats:
+                rows = self._repeats.numbered(rows)
+            kept, lost = self._without_lost(rows)
             rejects |= dict.fromkeys(lost, KEY_DESTROYED)
             texts |= self._texts(piece, lost)
             if kept.num_rows:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lake import inflate
@@ -43,6 +48,19 @@ def test_equal_lines_whose_id_is_missing_are_several_requests(family, id_, parse
     nothing = "-" if family == "cloudfront_v1" else ""
     data = make.file(family, [make.line(family, {id_: nothing})] * 3)
     assert len(set(keys(parse(family, data)))) == 3
+
+
+def test_equal_rows_of_parquet_are_the_rows_of_equal_lines(parse, make, feed_of):
+    id_ = "x-edge-request-id"
+    nameless = [json.loads(make.line("cloudfront_v2", {id_: "-"}))] * 3
+    named = [json.loads(make.numbered("cloudfront_v2", 1))] * 2
+    text = b"".join(json.dumps(row).encode() + b"\n" for row in nameless + named)
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(nameless + named), sink, row_group_size=2)
+    source = feed_of("cloudfront_v2", container="parquet")
+    found = keys(parse("cloudfront_v2", sink.getvalue(), source=source, name="in/a.parquet"))
+    assert len(set(found)) == 4
+    assert found == keys(parse("cloudfront_v2", text))
 
 
 def test_equal_lines_of_one_request_id_are_one_row_repeated(parse, make):
