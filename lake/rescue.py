@@ -98,14 +98,18 @@ def misfit(row: Row, layout: Layout) -> str | None:
         kind = typed
         if kind == "VARCHAR" and value not in layout.nulls:
             kind = layout.as_text.get(column, kind)
-        if not _DIGITS.isdisjoint(value):
-            if kind == "DATE" and _ISO_DATE.fullmatch(value) and not _is_day(value):
-                return "bad_time"
-        elif kind.startswith(_NUMBERS):
-            return "wrong_type"
-        elif kind in _TIMES and not any(word in value.lower() for word in _WORDS):
-            return "bad_time"
+        if not _fits(value, kind):
+            return "bad_time" if typed in _TIMES else "wrong_type"
     return None
+
+
+def _fits(value: str, kind: str) -> bool:
+    """Tell whether a text may be a value of a DuckDB type."""
+    if _DIGITS.isdisjoint(value):
+        if kind in _TIMES:
+            return any(word in value.lower() for word in _WORDS)
+        return not kind.startswith(_NUMBERS)
+    return kind != "DATE" or not _ISO_DATE.fullmatch(value) or _is_day(value)
 
 
 def _is_day(text: str) -> bool:

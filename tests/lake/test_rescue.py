@@ -31,7 +31,8 @@ def test_no_value_that_can_be_cast_is_a_misfit(kind, is_tried, value) -> None:
     assert cast is not None
     if reason is not None:
         assert not cast[0]
-        assert reason == ("bad_time" if kind in ("DATE", "TIME") else "wrong_type")
+        is_time = kind in ("DATE", "TIME") and not is_tried
+        assert reason == ("bad_time" if is_time else "wrong_type")
 
 
 def test_a_word_in_the_place_of_a_number_or_date_is_one() -> None:
@@ -43,6 +44,12 @@ def test_a_word_in_the_place_of_a_number_or_date_is_one() -> None:
     assert misfit(Row({**good, "n": "many"}), layout) == "wrong_type"
     assert misfit(Row({**good, "text": "many"}), layout) == "wrong_type"
     assert misfit(Row({**good, "text": None}), layout) is None
+
+
+def test_a_day_that_is_tried_is_of_the_wrong_type_as_the_sql_says() -> None:
+    layout = Layout({"day": "VARCHAR"}, (), {"day": "DATE"})
+    assert misfit(Row({"day": "2026-02-29"}), layout) == "wrong_type"
+    assert misfit(Row({"day": "2024-02-29"}), layout) is None
 
 
 @pytest.mark.parametrize("family", ["cloudfront_v1", "cloudflare_logpush", "rec_events"])
