@@ -100,10 +100,7 @@ class ColumnarParser(Parser):
         texts = self._texts(piece, doubtful.tolist())
         rejects, rescued = self._judged(piece, texts, constants)
         for part in (*parts, *rescued):
-            rows = with_lines(part, part.column("rn").to_numpy())
-            if self.family.record.counts_repeats:
-                rows = self._repeats.numbered(rows)
-            kept, lost = self._without_lost(rows)
+            kept, lost = self._kept(with_lines(part, part.column("rn").to_numpy()))
             rejects |= dict.fromkeys(lost, KEY_DESTROYED)
             texts |= self._texts(piece, lost)
             if kept.num_rows:
@@ -133,8 +130,6 @@ class ColumnarParser(Parser):
                 good.append((number, found))
             else:
                 rejects[number] = found.reason
-        if not good:
-            return rejects, []
         rescued, late = self._rescue.rows(
             good, self._judge_layout, constants.not_before, constants.not_after
         )

@@ -105,17 +105,12 @@ class TableParser(Parser):
                 good.append((number, found))
             else:
                 rejects[number] = found.reason
-        rescued, late = (
-            self._rescue.rows(good, self._layout, constants.not_before, constants.not_after)
-            if good
-            else ([], [])
+        rescued, late = self._rescue.rows(
+            good, self._layout, constants.not_before, constants.not_after
         )
         rejects |= dict(late)
         for part in rescued:
-            numbered = with_lines(part, part.column("rn").to_numpy() + first)
-            if self.family.record.counts_repeats:
-                numbered = self._repeats.numbered(numbered)
-            kept, lost = self._without_lost(numbered)
+            kept, lost = self._kept(with_lines(part, part.column("rn").to_numpy() + first))
             rejects |= {number - first: KEY_DESTROYED for number in lost}
             if kept.num_rows:
                 totals.accepted += kept.num_rows

@@ -24,7 +24,7 @@ from lake.fastread import FastReader
 from lake.formats.base import Family, Layout, Reject, Row, Skip
 from lake.inflate import Buffer, chunks
 from lake.lines import Lines, ends_of_parts
-from lake.projection import Projection, good_rows
+from lake.projection import NO_TIME, Projection, good_rows
 from lake.protection import KEY_DESTROYED, Protection, as_logged
 from lake.rejects import rejected_line
 from lake.repeats import Repeats
@@ -40,8 +40,6 @@ _HEAD_BYTES = 1 << 18
 _MANY_DOUBTFUL = 200
 #: why a good line is rejected that belongs to another time than its file
 OUT_OF_BOUNDS = "time_out_of_range"
-#: why a line is rejected whose time is none
-NO_TIME = "bad_time"
 
 _Numbers = npt.NDArray[np.int64]
 _NO_NUMBERS: _Numbers = np.empty(0, dtype=np.int64)
@@ -181,17 +179,12 @@ class Parser:
         )
         good = self._judged_lines(lines, doubtful, read.untimed, layout, totals, offset)
         parts = [] if read.rows is None else [with_lines(read.rows, read.numbers + first)]
-        if good:
-            bounds = constants.not_before, constants.not_after
-            rescued, late = self._rescue.rows(good, layout, *bounds)
-            parts += [with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
-            for number, reason in late:
-                totals.rejects.append(rejected_line(lines, number, first, offset, reason))
+        rescued, late = self._rescue.rows(good, layout, constants.not_before, constants.not_after)
+        parts += [with_lines(r, r.column("rn").to_numpy() + first) for r in rescued]
+        totals.rejects += (rejected_line(lines, n, first, offset, reason) for n, reason in late)
         totals.lines += len(lines)
         for part in parts:
-            if self.family.record.counts_repeats:
-                part = self._repeats.numbered(part)  # noqa: PLW2901
-            kept, lost = self._without_lost(part)
+            kept, lost = self._kept(part)
             for number in lost:
                 at = number - first
                 totals.rejects.append(rejected_line(lines, at, first, offset, KEY_DESTROYED))
@@ -258,8 +251,13 @@ class Parser:
             kept, misplaced, untimed = (flags & is_believed for flags in found)
         return _Read(taken(rows, kept), numbers[kept], numbers[misplaced], numbers[untimed])
 
-    def _without_lost(self, rows: pa.Table) -> tuple[pa.Table, list[int]]:
-        """Take out the rows whose key was destroyed; return the others and the lines taken out."""
+    def _kept(self, rows: pa.Table) -> tuple[pa.Table, list[int]]:
+        """Number equal rows that count as several; take out those whose key was destroyed.
+
+        Returns the others and the lines taken out.
+        """
+        if self.family.record.counts_repeats:
+            rows = self._repeats.numbered(rows)
         lost = self._protection.lost(rows) if self._protection else None
         if lost is None or not lost.any():
             return rows, []

@@ -22,7 +22,9 @@ from lake.formats.base import Family, Layout
 from lake.reads import duckdb_type, quote_identifier
 from lake.source import Source
 
-_TIME_TYPES = ("DATE", "TIME")
+TIME_TYPES = ("DATE", "TIME")
+#: why a line is rejected whose time is none
+NO_TIME = "bad_time"
 _Flags = npt.NDArray[np.bool_]
 
 
@@ -71,7 +73,7 @@ class Projection:
         readable = layout.readable_sql()
         return (
             f"select rn, coalesce(misfit, case when not ({readable}) then 'wrong_type' "
-            "when event_time is null then 'bad_time' else 'time_out_of_range' end) as reason "
+            f"when event_time is null then '{NO_TIME}' else 'time_out_of_range' end) as reason "
             f"from {timed} "
             f"where not coalesce(misfit is null and ({readable}) and event_time >= $1 "
             "and event_time < $2, false) order by rn"
@@ -85,8 +87,7 @@ class Projection:
             c if t == "VARCHAR" else f"try_cast({c} as {t}) as {c}" for c, t in columns
         )
         misfits = " ".join(
-            f"when {c} is not null and try_cast({c} as {t}) is null "
-            f"then '{'bad_time' if t in _TIME_TYPES else 'wrong_type'}'"
+            f"when {c} is not null and try_cast({c} as {t}) is null then '{misfit_reason(t)}'"
             for c, t in columns
             if t != "VARCHAR"
         )
@@ -116,6 +117,11 @@ class Projection:
         if cmcd.TWICE in canonical:
             columns += f", cast({canonical[cmcd.TWICE]} as VARCHAR) as {cmcd.TWICE}"
         return f"{columns} from {_derived(f'{relation} raw', derived)}"
+
+
+def misfit_reason(kind: str) -> str:
+    """Return why a line is rejected that has something else where a column's type stands."""
+    return NO_TIME if kind in TIME_TYPES else "wrong_type"
 
 
 def good_rows(

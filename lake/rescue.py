@@ -15,13 +15,12 @@ import pyarrow as pa
 
 from lake.engine import Engine
 from lake.formats.base import Layout, Row
-from lake.projection import Projection, instant
+from lake.projection import TIME_TYPES, Projection, instant, misfit_reason
 
 #: why a line is rejected whose values are of the right type and cannot be computed with
 OUT_OF_RANGE = "value_out_of_range"
 #: types of which no value is written without a digit; of dates and floats some are, as infinity
 _NUMBERS = ("BIGINT", "INTEGER", "DECIMAL")
-_TIMES = ("DATE", "TIME")
 _DIGITS = frozenset("0123456789")
 _WORDS = ("inf", "epoch")
 _ISO_DATE = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}")
@@ -99,14 +98,14 @@ def misfit(row: Row, layout: Layout) -> str | None:
         if kind == "VARCHAR" and value not in layout.nulls:
             kind = layout.as_text.get(column, kind)
         if not _fits(value, kind):
-            return "bad_time" if typed in _TIMES else "wrong_type"
+            return misfit_reason(typed)
     return None
 
 
 def _fits(value: str, kind: str) -> bool:
     """Tell whether a text may be a value of a DuckDB type."""
     if _DIGITS.isdisjoint(value):
-        if kind in _TIMES:
+        if kind in TIME_TYPES:
             return any(word in value.lower() for word in _WORDS)
         return not kind.startswith(_NUMBERS)
     return kind != "DATE" or not _ISO_DATE.fullmatch(value) or _is_day(value)

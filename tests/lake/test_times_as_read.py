@@ -58,8 +58,8 @@ def test_lines_without_a_time_cost_no_statement(parse, make, family, monkeypatch
     lines = [make.numbered(family, n) for n in range(10)]
     data = make.file(family, [*lines, make.line(family, {field: "not a time"})])
 
-    def rows(*_: object) -> None:
+    def computed(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(Rescue, "rows", rows)
+    monkeypatch.setattr(Rescue, "_computed", computed)
     assert parse(family, data).reasons == {11: "bad_time"}
