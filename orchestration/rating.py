@@ -157,6 +157,8 @@ def _needless(rows: Mapping[str, list[tuple[object, ...]]]) -> dict[str, str]:
         found["region"] = "''"
     if "requests" not in parts:
         found["scheme"] = "''"
+    if "requests" not in values("price_components", "measure"):
+        found["requests"] = "cast(null as bigint)"
     if not {"max", "sum"} & values("price_components", "direction"):
         found["bytes_in"] = "0"
     if "traffic" not in values("price_components", "valid_days_rule"):

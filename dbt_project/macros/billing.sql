@@ -238,8 +238,8 @@ where (
 
 {#
     A column of the usage that rating may do without: weir bill, which knows its contracts, puts a
-    constant in place of scopes, PoPs and bytes in that they do not ask for, and of their vendor
-    where it is one; it reads less, and groups by less.
+    constant in place of scopes, PoPs, requests and bytes in that they do not ask for, and of their
+    vendor where it is one; it reads less, and groups by less.
 #}
 {% macro kept_column(name) -%}{{ name }}{%- endmacro %}
 

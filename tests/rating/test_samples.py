@@ -13,10 +13,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from orchestration.rating import rate
+from orchestration.rating import TRAFFIC, rate
 from simulator.rating import Usage
 
-from .cases import MODELS, contract, local_slots, parsed, table_of
+from .cases import MODELS, contract, local_slots, parsed, rated, table_of
 
 P95 = {"kind": "p95", "price_per_mbps": "1.37", "per": "scope"}
 #: prices traffic of a region that nobody has: what it stands beside is summed before it is ranked
@@ -98,6 +98,34 @@ def test_usage_with_a_row_too_large_for_a_narrow_key_is_summed_first(huge: dict[
     usage = [Usage(slots[0], "a", 10**9), Usage(slots[1], "b", **huge)]
     assert _ranked_as_they_come(usage[:1]) == [("a", True)]
     assert _ranked_as_they_come(usage) == []
+
+
+def _rate_unreadable(usage: Sequence[Usage], column: str, components: list[dict[str, Any]]) -> None:
+    """Rate usage of which a column fails as soon as it is read."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.register("readable", table_of(usage))
+        failing = f"case when bytes >= 0 then error('{column} was read') end"
+        connection.execute(
+            f"create view {TRAFFIC} as select * replace (cast({failing} as bigint) as {column}) "
+            "from readable"
+        )
+        rate(connection, [parsed(contract(components))], MODELS)
+
+
+@pytest.mark.parametrize("per", ["account", "scope"])
+def test_a_column_that_no_contract_prices_is_not_read_and_no_figure_stands_for_it(per: str) -> None:
+    usage = [Usage(s, "a", 10**9, requests=7, bytes_in=5) for s in local_slots("UTC", MARCH)]
+    fee = {"kind": "requests", "price": "0.01"}
+    ours, others = P95 | {"per": per}, P95 | {"direction": "max"}
+    for column in ("requests", "bytes_in"):
+        _rate_unreadable(usage, column, [ours])
+        with pytest.raises(duckdb.Error, match=f"{column} was read"):
+            _rate_unreadable(usage, column, [others, fee])
+    [unpriced] = rated(usage, contract([P95 | {"per": per}])).bills
+    [priced] = rated(usage, contract([P95 | {"per": per}, fee])).bills
+    assert (unpriced["requests"], priced["requests"]) == (None, 7 * 288)
+    assert unpriced["logged_bytes"] == priced["logged_bytes"] == 288 * 10**9
 
 
 def _random_usage(dice: random.Random, zone: str) -> list[Usage]:

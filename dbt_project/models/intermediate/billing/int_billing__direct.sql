@@ -60,7 +60,9 @@ grouped as (
         {{ count_turns('turn') }} as turn_count,
         count(turn) as sample_count,
         min(completeness_ppm) as completeness_ppm,
-        {{ whole('sum(requests)') }} as requests,
+        {% if kept_column('requests') == 'requests' -%}
+        {{ whole('sum(requests)') }}
+        {%- else %}{{ kept_column('requests') }}{% endif %} as requests,
         {{ whole('sum(bytes)') }} as bytes
     from measured
     group by {% if kept_column('vendor') == 'vendor' %}vendor, {% endif %}scope, way_no

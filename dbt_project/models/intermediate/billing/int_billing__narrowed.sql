@@ -16,7 +16,7 @@ select
     period,
     completeness_ppm,
 {% if kept_column('scope') == 'scope' %}
-    requests,
+    {{ kept_column('requests') }} as requests,
     bytes,
     {{ kept_column('bytes_in') }} as bytes_in
 from {{ ref('int_billing__traffic') }}
@@ -24,7 +24,7 @@ from {{ ref('int_billing__traffic') }}
 where vendor = {{ kept_column('vendor') }}
 {% endif %}
 {% else %}
-    {{ whole('sum(requests)') }} as requests,
+    {{ whole('sum(' ~ kept_column('requests') ~ ')') }} as requests,
     {{ whole('sum(bytes)') }} as bytes,
     {{ whole('sum(' ~ kept_column('bytes_in') ~ ')') }} as bytes_in
 from {{ ref('int_billing__traffic') }}

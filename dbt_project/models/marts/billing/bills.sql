@@ -39,7 +39,9 @@ select
     contracts.account,
     contracts.currency,
     contracts.zone,
-    coalesce(usage.requests, 0) as requests,
+    {% if kept_column('requests') == 'requests' -%}
+    coalesce(usage.requests, 0)
+    {%- else %}cast(null as decimal(38, 0)){% endif %} as requests,
     coalesce(usage.logged_bytes, 0) as logged_bytes,
     cast(coalesce(usage.completed_bytes - usage.logged_bytes, 0) as decimal(38, 0))
         as estimated_bytes,
