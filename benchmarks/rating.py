@@ -76,20 +76,18 @@ def rating(file: str, per: str, folder: str, *, with_checks: bool = False) -> Jo
     connection = connect(None)
     contract = parse_contract(_CONTRACT.format(per=per), Path("bench.yaml"))
 
-    def show() -> None:
-        show_usage(connection, [Path(file)], contract, TRAFFIC, Path(folder))
+    def show() -> bool:
+        return show_usage(connection, [Path(file)], contract, TRAFFIC, Path(folder))
 
     def run() -> None:
-        if with_checks:
-            show()
-        rate(connection, [alone(contract, Path("bench.yaml"))])
+        is_complete = show() if with_checks else known
+        rate(connection, [alone(contract, Path("bench.yaml"))], is_complete=is_complete)
 
     def outcome() -> Mapping[str, Any]:
         row = connection.execute("select count(*), sum(amount) from bill_lines").fetchone()
         return {"lines": row[0] if row else 0, "amount": str(row[1] if row else 0)}
 
-    if not with_checks:
-        show()
+    known = not with_checks and show()
     return Job(run, outcome)
 
 

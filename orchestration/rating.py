@@ -173,10 +173,13 @@ def rate(
     connection: duckdb.DuckDBPyConnection,
     contracts: Iterable[Governed],
     models: Models | None = None,
+    *,
+    is_complete: bool = False,
 ) -> None:
     """Make `bill_lines` and `bills` (and what leads to them) from the relation TRAFFIC.
 
     All months from the first to the last usage are billed: a silent one between owes its commit.
+    is_complete: the caller knows that no row of it lacks deliveries, so that none is asked.
     """
     rows = rows_of(contracts)
     fill_contracts(connection, rows)
@@ -189,6 +192,8 @@ def rate(
     )
     models = models or Models()
     dropped = _needless(rows)
+    if is_complete:
+        dropped["completeness_ppm"] = "1000000"
     for model in MODELS:
         build(connection, models, model, dropped)
 

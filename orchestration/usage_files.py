@@ -57,6 +57,7 @@ class _Facts:
     slots: int
     scopes: int
     is_aligned: bool
+    is_complete: bool
 
 
 def show_usage(
@@ -65,10 +66,11 @@ def show_usage(
     contract: Contract,
     name: str,
     folder: Path,
-) -> None:
+) -> bool:
     """Create the relation `name` over usage files, as usage of the contract's vendor.
 
-    folder: for what is made of CSV files; the relation reads it.
+    folder: for what is made of CSV files; the relation reads it. Returns whether all that is
+    measured is complete.
     """
     parts, known = [], []
     for number, file in enumerate(files):
@@ -83,6 +85,7 @@ def show_usage(
     )
     if contract.needs_slots:
         _check_slots(connection, name, contract, known)
+    return all(facts.is_complete for facts in known)
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, file: Path) -> _File:
@@ -214,18 +217,19 @@ def _check_rows(connection: duckdb.DuckDBPyConnection, file: _File) -> _Facts:
     any_bad = " or ".join(f"({condition})" for condition, _ in _bad(file).values())
     slot = _value(file, "slot_start") if "slot_start" in file.types else "null::timestamptz"
     scope = "scope" if "scope" in file.types else "null"
+    share = _value(file, "completeness") if "completeness" in file.types else "1"
     try:
         row = connection.execute(
             f"select count(*), count({slot}), count({scope}), "
             f"bool_and(epoch_us({slot}) % {_SLOT_US} = 0), "
-            f"count(*) filter (where {any_bad}) from {file.relation}"
+            f"count(*) filter (where {any_bad}), min({share}) from {file.relation}"
         ).fetchone()
     except duckdb.Error as error:
         raise _unreadable(file, error) from error
-    rows, slots, scopes, is_aligned, bad = row or (0, 0, 0, None, 0)
+    rows, slots, scopes, is_aligned, bad, least = row or (0, 0, 0, None, 0, None)
     if bad:
         raise _first_bad(connection, file.given or file)
-    return _Facts(rows, slots, scopes, bool(is_aligned))
+    return _Facts(rows, slots, scopes, bool(is_aligned), least is None or least == 1)
 
 
 def _first_bad(connection: duckdb.DuckDBPyConnection, file: _File) -> UsageError:

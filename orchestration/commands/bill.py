@@ -94,8 +94,8 @@ def rate_files(contract_file: Path, usage: Sequence[Path]) -> Rated:
     with TemporaryDirectory(prefix="weir-bill-") as folder, connect(None) as connection:
         # what does not fit in memory goes there, and not into the folder one happens to be in
         connection.execute(f"set temp_directory = {quote_literal(folder)}")
-        show_usage(connection, usage, contract, TRAFFIC, Path(folder))
-        rate(connection, [alone(contract, contract_file)])
+        is_complete = show_usage(connection, usage, contract, TRAFFIC, Path(folder))
+        rate(connection, [alone(contract, contract_file)], is_complete=is_complete)
 
         def records(sql: str) -> list[dict[str, Any]]:
             result = connection.execute(sql)
@@ -139,7 +139,8 @@ def _document(rated: Rated, other: Rated | None, *, explained: bool) -> dict[str
         "bills": [
             {
                 "month": b["month"],
-                "requests": int(b["requests"]),
+                # not counted where no component prices them
+                "requests": None if b["requests"] is None else int(b["requests"]),
                 "logged_bytes": int(b["logged_bytes"]),
                 "estimated_bytes": int(b["estimated_bytes"]),
                 "incomplete_slots": b["incomplete_slots"],

@@ -118,6 +118,29 @@ def test_an_explanation_of_a_percentile_names_samples_rank_and_slot(bill):
     ) in result.stdout
 
 
+def test_requests_that_no_component_prices_are_not_counted(bill):
+    head, *rows = _samples(100).splitlines()
+    usage = "\n".join([f"{head},requests", *(f"{row},7" for row in rows)])
+    fee = P95 + '  - {kind: requests, price: "0.01"}\n'
+    (month,) = document(bill("--json", contract=P95, usage=usage))["bills"]
+    assert month["requests"] is None
+    (month,) = document(bill("--json", contract=fee, usage=usage))["bills"]
+    assert month["requests"] == 7 * 8640
+
+
+@pytest.mark.parametrize("scope", ["a", "b"])
+def test_one_incomplete_slot_of_one_scope_is_seen_in_the_bill(bill, scope):
+    head, *rows = _samples(100, 600).splitlines()
+    usage = [f"{head},completeness", *(f"{row},1" for row in rows)]
+    usage += [f"b{row[1:]},1" for row in rows]
+    whole = document(bill("--json", contract=P95, usage="\n".join(usage)))["bills"]
+    at = next(n for n, row in enumerate(usage) if row.startswith(f"{scope},"))
+    usage[at] = usage[at].removesuffix(",1") + ",0.5"
+    lacking = document(bill("--json", contract=P95, usage="\n".join(usage)))["bills"]
+    found = [(b["incomplete_slots"], b["estimated_bytes"]) for b in (*whole, *lacking)]
+    assert found == [(0, 0), (1, 3_750_000_000)]
+
+
 def test_samples_off_the_grid_count_in_the_slot_they_lie_in(bill):
     on_grid = _samples(100)
     head, first, *rest = on_grid.splitlines()

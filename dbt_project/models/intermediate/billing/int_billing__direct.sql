@@ -59,7 +59,9 @@ grouped as (
         {%- else %}0{% endif %} as traffic_days,
         {{ count_turns('turn') }} as turn_count,
         count(turn) as sample_count,
-        min(completeness_ppm) as completeness_ppm,
+        {% if kept_column('completeness_ppm') == 'completeness_ppm' -%}
+        min(completeness_ppm)
+        {%- else %}{{ kept_column('completeness_ppm') }}{% endif %} as completeness_ppm,
         {% if kept_column('requests') == 'requests' -%}
         {{ whole('sum(requests)') }}
         {%- else %}{{ kept_column('requests') }}{% endif %} as requests,

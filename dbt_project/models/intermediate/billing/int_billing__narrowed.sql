@@ -14,7 +14,7 @@ select
     {{ kept_column('scheme') }} as scheme,
     slot_start,
     period,
-    completeness_ppm,
+    {{ kept_column('completeness_ppm') }} as completeness_ppm,
 {% if kept_column('scope') == 'scope' %}
     {{ kept_column('requests') }} as requests,
     bytes,
@@ -31,6 +31,6 @@ from {{ ref('int_billing__traffic') }}
 {% if kept_column('vendor') != 'vendor' %}
 where vendor = {{ kept_column('vendor') }}
 {% endif %}
-group by slot_start, period, completeness_ppm
-{%- for name in ['vendor', 'pop', 'region', 'scheme'] if kept_column(name) == name %}, {{ name }}{% endfor %}
+group by slot_start, period
+{%- for name in ['completeness_ppm', 'vendor', 'pop', 'region', 'scheme'] if kept_column(name) == name %}, {{ name }}{% endfor %}
 {% endif %}
