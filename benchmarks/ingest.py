@@ -9,288 +9,25 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from benchmarks.capacity import Capacity, capacity, sentence
-from benchmarks.harness import Job, Spread, Usage, measure, ratios, rounds
-
-if TYPE_CHECKING:
-    from pyiceberg.table import Table
-
-    from benchmarks.logs import Logs
-    from lake.audit import AuditReport, DeliveryAudit, DeliverySubject
-    from lake.formats.base import Layout
-    from lake.records import Record
-    from lake.settings import LakeSettings
-    from lake.source import Source
+from benchmarks.harness import Spread, Usage, measure, ratios, rounds
 
 #: candidate -> what it is
 CANDIDATES = {
     "weir": "Weir, nothing audited",
     "weir_checked": "Weir with its Great Expectations audit",
-    "duckdb": "DuckDB and pyiceberg, raw columns, no quarantine",
+    "duckdb": "DuckDB and pyiceberg, raw columns by hour, no quarantine",
+    "duckdb_flat": "the same without partitions and time of the event",
     "weir_raw": "Weir, raw columns",
 }
-BASE = "duckdb"
-_EXAMPLE_SOURCES = Path(__file__).parents[1] / "docs/sources"
-_NOW = datetime(2026, 11, 17, tzinfo=UTC)
-_HEAD_BYTES = 1 << 18
-
-
-# --- candidates: each function runs in a fresh process, see benchmarks.harness ------------------
-
-
-def weir(manifest: str, home: str) -> Job:
-    """Gzip to committed bronze: exact quarantine, canonical columns, privacy; audits pass."""
-    return _ingest(manifest, home, _pass_everything)
-
-
-def weir_checked(manifest: str, home: str) -> Job:
-    """Do the same with the audit that the pipeline has."""
-    from expectations.runner import delivery_audit
-    from lake.audit import DeliverySubject
-    from lake.catalog import ensure_all, open_catalog
-    from lake.records import BRONZE, RECORDS
-
-    catalog = open_catalog(_settings(home))
-    ensure_all(catalog)
-    fields = {r.identifier: list(catalog.load_table(r.identifier).schema().fields) for r in BRONZE}
-    audit = delivery_audit(fields)
-    # Great Expectations takes seconds to import and set up, once a process: that is set-up
-    for table in (r.identifier for r in RECORDS.values() if r in BRONZE):
-        audit([DeliverySubject("none", "", table, "", (), 0, 0, 0, 0, 0, {}, None, None)])
-    return _ingest(manifest, home, audit)
-
-
-def weir_raw(manifest: str, home: str) -> Job:
-    """Do the same as `weir` with the columns as the vendor has them."""
-    from benchmarks.logs import load_logs
-    from benchmarks.rawfamily import RawColumns
-    from lake.formats import FAMILIES, family_of
-    from lake.records import RECORDS
-
-    logs = load_logs(Path(manifest))
-    source, layout = _source_and_layout(logs)
-    raw = RawColumns(family_of(source.format), layout, _keys(logs))
-    FAMILIES[raw.name] = raw
-    RECORDS[raw.record.identifier] = raw.record
-    renamed = source.model_copy(update={"format": raw.name})
-    return _ingest(manifest, home, _pass_everything, renamed, raw.record)
-
-
-def _ingest(
-    manifest: str,
-    home: str,
-    audit: DeliveryAudit,
-    source: Source | None = None,
-    record: Record | None = None,
-) -> Job:
-    """Return an ingest of one source as orchestration puts it together."""
-    from benchmarks.logs import load_logs
-    from lake.catalog import ensure_all, open_catalog, table_of
-    from lake.formats import family_of
-    from lake.ingest import Ingest
-    from lake.landing import FolderLanding
-    from lake.protection import Protection
-    from lake.pseudonyms import Keyring
-    from lake.reads import relation_sql
-    from lake.records import REJECTS
-
-    _import_what_runs()
-    logs = load_logs(Path(manifest))
-    settings = _settings(home)
-    source = source or source_of(logs.family)
-    record = record or family_of(source.format).record
-    catalog = open_catalog(settings)
-    ensure_all(catalog)
-    table_of(catalog, record)
-    job = Ingest(
-        catalog=catalog,
-        landing=FolderLanding(logs.landing),
-        sources={source.name: source},
-        record=record,
-        audit=audit,
-        protection=Protection(Keyring.of(b"benchmark")),
-        now=_NOW,
-    )
-
-    def run() -> None:
-        job.run()
-
-    def outcome() -> dict[str, Any]:
-        import duckdb
-
-        rejects = relation_sql(table_of(catalog, REJECTS))
-        with duckdb.connect() as connection:
-            rows = connection.execute(f"select key, line from ({rejects}) order by all").fetchall()
-        found: dict[str, list[int]] = {key: [] for key in logs.malformed}
-        for key, line in rows:
-            found.setdefault(key, []).append(line)
-        return {
-            "rows": _total_records(table_of(catalog, record)),
-            "malformed": sum(map(len, found.values())),
-            "is_exact": found == {key: list(lines) for key, lines in logs.malformed.items()},
-        }
-
-    return Job(run, outcome)
-
-
-def duckdb(manifest: str, home: str) -> Job:
-    """Let DuckDB read the raw columns and pyiceberg append them; what does not parse is ignored."""
-    import duckdb as engine
-
-    from benchmarks.logs import load_logs
-    from lake.reads import quote_literal
-
-    logs = load_logs(Path(manifest))
-    source = source_of(logs.family)
-    table, types, layout = raw_table(logs, home)
-    files = quote_literal(f"{logs.landing / source.landing.prefix}/**/*{source.landing.suffix}")
-    sql = _base_sql(logs.family, files, layout, types)
-
-    def run() -> None:
-        with engine.connect(config={"threads": 2}) as connection:
-            table.append(connection.sql(sql).to_arrow_table())
-
-    return Job(run, lambda: {"rows": _total_records(table), "malformed": None, "is_exact": None})
-
-
-def raw_table(logs: Logs, home: str) -> tuple[Table, dict[str, str], Layout]:
-    """Return an unpartitioned table of typed raw columns, their DuckDB types, and the layout."""
-    from pyiceberg.schema import Schema
-    from pyiceberg.types import NestedField
-
-    from benchmarks.rawfamily import iceberg_type, raw_types
-    from lake.catalog import ensure_table, open_catalog
-
-    _import_what_runs()
-    source, layout = _source_and_layout(logs)
-    types = raw_types(layout, _keys(logs))
-    if logs.family == "delimited":  # as the file has them
-        types = dict.fromkeys(layout.header, "VARCHAR")
-    if logs.family == "akamai_structured":
-        types = {c: types.get(c, "VARCHAR") for c in source.fields}
-    fields = [NestedField(i, c, iceberg_type(t)) for i, (c, t) in enumerate(types.items(), 1)]
-    properties = {"write.parquet.compression-level": "1"}  # zstd, as Weir's
-    catalog = open_catalog(_settings(home))
-    table = ensure_table(catalog, "bench.raw", Schema(*fields), properties=properties)
-    return table, types, layout
-
-
-def _base_sql(family: str, files: str, layout: Layout, types: Mapping[str, str]) -> str:
-    """Return the read of typed raw columns as one would write it without Weir."""
-    from lake.formats import ndjson
-    from lake.formats.template import TemplateLayout
-    from lake.formats.templatesql import select_sql
-    from lake.reads import quote_identifier, quote_literal
-
-    columns, picked = ndjson.columns_of(types)
-    csv = "quote='', escape='', header=false, auto_detect=false, ignore_errors=true, "
-    csv += "hive_partitioning=false"
-    if isinstance(layout, TemplateLayout):
-        lines = f"(from read_csv({files}, delim='\x02', {csv}, columns={{'line': 'VARCHAR'}}))"
-        casts = (
-            f"try_cast({quote_identifier(c)} as {t}) as {quote_identifier(c)}"
-            for c, t in types.items()
-        )
-        return f"select {', '.join(casts)} from ({select_sql(layout.template, lines)})"
-    if family == "fastly":
-        shape = quote_literal(json.dumps(types))
-        return (
-            "select unnest(d) from (select try(json_transform(substr(line, strpos(line, '{')), "
-            f"{shape})) as d from read_csv({files}, delim='\x1f', {csv}, "
-            "columns={'line': 'VARCHAR'})) where d is not null"
-        )
-    if family == "delimited":
-        return (
-            f"from read_csv({files}, delim=';', quote='\"', escape='\"', header=true, "
-            f"auto_detect=false, ignore_errors=true, hive_partitioning=false, "
-            f"columns={{{columns}}}, nullstr='-')"
-        )
-    if family in ("cloudfront", "cloudfront_realtime", "akamai_structured"):
-        return (
-            f"from read_csv({files}, delim='\t', {csv}, skip={layout.header_lines}, "
-            f"columns={{{columns}}}, nullstr='-')"
-        )
-    return (
-        f"select {picked} from read_ndjson({files}, columns={{{columns}}}, ignore_errors=true, "
-        "hive_partitioning=false) raw"
-    )
-
-
-def _pass_everything(subjects: Sequence[DeliverySubject]) -> AuditReport:
-    from lake.audit import AuditReport, CheckResult
-
-    return AuditReport(
-        tuple(
-            CheckResult("delivery", "none", "none", s.delivery_id, "warning", True, None, None)
-            for s in subjects
-        )
-    )
-
-
-def _import_what_runs() -> None:
-    """Import what the libraries import on first use, so that it counts as set-up everywhere."""
-    with suppress(ImportError):
-        import pandas as pd  # noqa: F401  (by pyarrow, where it is installed)
-    import pyarrow.dataset as ds  # noqa: F401
-    import pyarrow.parquet as pq  # noqa: F401
-    from pyiceberg.io import pyarrow as io  # noqa: F401
-
-
-def _settings(home: str) -> LakeSettings:
-    from lake.settings import load_settings
-
-    return load_settings({}, Path(home))
-
-
-def source_of(family: str) -> Source:
-    """Return the source of a family: packaged with Weir, or an example of the docs."""
-    from lake.settings import PACKAGED_SOURCES
-    from lake.source import load_sources
-    from simulator.families import CDN_FAMILIES
-
-    name = CDN_FAMILIES[family].source if family in CDN_FAMILIES else family
-    packaged = load_sources(PACKAGED_SOURCES)
-    return packaged[name] if name in packaged else load_sources(_EXAMPLE_SOURCES)[name]
-
-
-def _source_and_layout(logs: Logs) -> tuple[Source, Layout]:
-    """Return the source of a family, and the layout of its first file."""
-    from isal import igzip
-
-    from lake.formats import family_of
-
-    source = source_of(logs.family)
-    with igzip.open(logs.landing / min(logs.malformed)) as stream:
-        head = stream.read(_HEAD_BYTES)
-    return source, family_of(source.format).layout(head, source, None)
-
-
-def _keys(logs: Logs) -> tuple[str, ...]:
-    """Return the keys of the first object of a log whose family reads whole lines."""
-    from isal import igzip
-
-    if logs.family != "fastly":
-        return ()
-    with igzip.open(logs.landing / min(logs.malformed)) as stream:
-        first: bytes = stream.read(_HEAD_BYTES).split(b"\n")[0]
-    return tuple(json.loads(first[first.index(b"{") :]))
-
-
-def _total_records(table: Any) -> int:
-    snapshot = table.refresh().current_snapshot()
-    return int(snapshot.summary["total-records"]) if snapshot else 0
-
-
-# --- the report ---------------------------------------------------------------------------------
+BASE, FLAT = "duckdb", "duckdb_flat"
 
 
 @dataclass(frozen=True)
@@ -329,6 +66,8 @@ class Report:
     canonical_share: Spread
     #: weir_raw / duckdb: the typed load with its quarantine beside the append without one
     load: Spread
+    #: weir_raw / duckdb_flat
+    load_to_flat: Spread
     #: (weir - weir_raw) / weir_raw: what the canonical columns and privacy add to the load
     canonicalisation: Spread
     capacity: Mapping[str, Capacity]
@@ -366,6 +105,7 @@ def compare(
         checks_share=_share(steady["weir_checked"], steady["weir"]),
         canonical_share=_share(steady["weir"], steady["weir_raw"]),
         load=ratios(steady["weir_raw"], steady[BASE]),
+        load_to_flat=ratios(steady["weir_raw"], steady[FLAT]),
         canonicalisation=ratios(
             [a - b for a, b in zip(steady["weir"], steady["weir_raw"], strict=True)],
             steady["weir_raw"],
@@ -387,7 +127,8 @@ def _measured(name: str, folder: Path) -> Usage:
     """Run one candidate on a lake of its own, which is gone afterwards."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=f"{name}-") as home:
         manifest = str(folder / "logs.json")
-        module = "ingest" if name in CANDIDATES else "others"
+        ours, bases = ("weir", "weir_checked", "weir_raw"), (BASE, FLAT)
+        module = "weir" if name in ours else "base" if name in bases else "others"
         return measure(f"benchmarks.{module}:{name}", {"manifest": manifest, "home": home})
 
 
@@ -463,7 +204,10 @@ def show(report: Report) -> None:
         f"Canonical columns, privacy and lineage take {_percent(report.canonical_share)} of the "
         "unaudited ingest's steady CPU, their share of the Parquet files included."
     )
-    typer.echo(f"load: weir_raw costs {_times(report.load)} what duckdb costs.")
+    typer.echo(
+        f"load: weir_raw costs {_times(report.load)} what duckdb costs, "
+        f"{_times(report.load_to_flat)} what duckdb_flat costs."
+    )
     typer.echo(
         f"canonicalisation: costs {_times(report.canonicalisation)} what the load (weir_raw) costs."
     )

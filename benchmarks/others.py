@@ -37,7 +37,7 @@ def polars(manifest: str, home: str) -> Job:
     """Scan typed, collect, append."""
     import polars as pl
 
-    from benchmarks.ingest import raw_table
+    from benchmarks.base import raw_table
 
     logs, files = _clean(manifest, home)
     table, types, layout = raw_table(logs, home)
@@ -61,7 +61,7 @@ def polars(manifest: str, home: str) -> Job:
 
 def pyspark(manifest: str, home: str) -> Job:
     """Read with a schema, permissive, two cores; write Parquet. The start of the JVM counts."""
-    from benchmarks.ingest import raw_table
+    from benchmarks.base import raw_table
 
     logs, files = _clean(manifest, home)
     _, types, layout = raw_table(logs, home)

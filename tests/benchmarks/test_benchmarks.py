@@ -46,6 +46,8 @@ def test_load_canonicalisation_and_capacity_follow_from_the_rounds(report) -> No
     cpu = {c["candidate"]: c["steady_cpu_s"] for c in report["candidates"]}
     load, canonical = (report[n]["median"] for n in ("load", "canonicalisation"))
     assert load == pytest.approx(cpu["weir_raw"] / cpu["duckdb"])
+    flat = report["load_to_flat"]["median"]
+    assert flat == pytest.approx(cpu["weir_raw"] / cpu["duckdb_flat"])
     assert canonical == pytest.approx((cpu["weir"] - cpu["weir_raw"]) / cpu["weir_raw"])
     found = report["capacity"]["weir"]
     assert found["cores"] >= 1
