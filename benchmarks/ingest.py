@@ -55,6 +55,8 @@ class Report:
     """One family: its logs, its candidates, and the shares that follow from them."""
 
     family: str
+    #: the table that its lines go to
+    record: str
     lines: int
     files: int
     raw_mb: float
@@ -85,6 +87,8 @@ def compare(
 ) -> Report:
     """Make the logs of a family and run every candidate on them, `count` times each."""
     from benchmarks.logs import make_logs
+    from benchmarks.setup import source_of
+    from lake.formats import family_of
 
     logs = make_logs(family, lines, folder, seed)
     runs: dict[str, list[Usage]] = {name: [] for name in candidates}
@@ -95,6 +99,7 @@ def compare(
     steady = {name: [u.steady_cpu_s for u in used] for name, used in runs.items()}
     return Report(
         family=family,
+        record=family_of(source_of(family).format).record.identifier,
         lines=lines,
         files=logs.files,
         raw_mb=logs.raw_bytes / 1e6,
@@ -219,6 +224,33 @@ def show(report: Report) -> None:
     typer.echo("")
 
 
+def show_beside(reports: Sequence[Report]) -> None:
+    """Print the families beside each other, by what `weir` costs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rates = {r.family: next(c for c in r.candidates if c.candidate == "weir") for r in reports}
+    records = {r.family: r.record for r in reports}
+    fastest: dict[str, float] = {}
+    for family, figures in rates.items():
+        record = records[family]
+        fastest[record] = max(fastest.get(record, 0.0), figures.lines_per_cpu_s)
+    table = Table(title="families beside each other, weir", title_justify="left")
+    table.add_column("family", no_wrap=True)
+    for name in ("bytes a line", "lines / CPU s", "of the fastest of its table", "of all"):
+        table.add_column(name, justify="right")
+    for report in sorted(reports, key=lambda r: -rates[r.family].lines_per_cpu_s):
+        rate = rates[report.family].lines_per_cpu_s
+        table.add_row(
+            report.family,
+            f"{report.raw_mb * 1e6 / report.lines:,.0f}",
+            f"{rate:,.0f}",
+            f"{rate / fastest[report.record]:.2f}",
+            f"{rate / max(fastest.values()):.2f}",
+        )
+    Console(width=max(Console().width, 100)).print(table)
+
+
 def _times(spread: Spread) -> str:
     return f"{spread.median:.2f} ({spread.low:.2f} to {spread.high:.2f}) times"
 
@@ -264,11 +296,15 @@ def main(
             )
         if not as_json:
             show(report)
-        reports.append(asdict(report))
+        reports.append(report)
+    if len(reports) > 1 and not as_json:
+        show_beside(reports)
     if as_json:
         known = {**CANDIDATES, **OTHERS}
         described = {name: known[name] for name in candidates}
-        typer.echo(json.dumps({"candidates": described, "families": reports}, indent=1))
+        typer.echo(
+            json.dumps({"candidates": described, "families": list(map(asdict, reports))}, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -53,3 +53,22 @@ def test_load_canonicalisation_and_capacity_follow_from_the_rounds(report) -> No
     assert found["cores"] >= 1
     assert found["cost_per_tb"] == pytest.approx(found["cpu_hours_per_tb"])  # at a price of 1
     assert found["cpu_hours_per_tb"] == pytest.approx(cpu["weir"] / 3600 / report["raw_mb"] * 1e6)
+
+
+@pytest.mark.slow
+def test_families_stand_beside_each_other_within_their_table() -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "benchmarks.ingest", "--lines", "1000", "--rounds", "1",
+            "--family", "squid", "--family", "apache", "--family", "rec_events",
+        ],
+        cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    _, beside = done.stdout.split("families beside each other")
+    rows = [line.split("│")[1:-1] for line in beside.splitlines() if line.count("│") > 2]
+    found = {row[0].strip(): (row[3].strip(), row[4].strip()) for row in rows}
+    assert set(found) == {"squid", "apache", "rec_events"}
+    assert found["rec_events"][0] == "1.00"  # alone in its table
+    assert "1.00" in (found["squid"][0], found["apache"][0])
+    assert max(float(of_all) for _, of_all in found.values()) == 1
