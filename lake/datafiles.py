@@ -20,32 +20,27 @@ from pyiceberg.table import Table
 
 
 class SchemaError(RuntimeError):
-    """A data file has columns that its table has not, or lacks one that is required."""
+    """A data file has other columns than its table."""
 
 
 def describe_files(table: Table, uris: Sequence[str]) -> list[DataFile]:
-    """Return the files as a commit names them; refuses one with other columns than the table.
-
-    A column that may be null may be missing.
-    """
+    """Return the files as a commit names them; refuses one with other columns than the table."""
     if not uris:
         return []
     schema = table.schema()
     plan = compute_statistics_plan(schema, table.properties)
     columns = parquet_path_to_id_mapping(schema)
     names = [f.name for f in schema.fields]
-    required = {f.name for f in schema.fields if f.required}
     found = []
     for uri in uris:
         source = table.io.new_input(uri)
         with source.open() as stream:
             footer = pq.read_metadata(stream)
         written = footer.schema.to_arrow_schema().names
-        if written != [n for n in names if n in written] or required.difference(written):
+        if written != names:
             raise SchemaError(
                 f"{uri} has columns {written}; expected those of {'.'.join(table.name())}: "
-                f"{names}, of which {sorted(required)} must be there. The table changed since it "
-                "was staged: run the ingest again."
+                f"{names}. The table changed since it was staged: run the ingest again."
             )
         statistics = data_file_statistics_from_parquet_metadata(
             parquet_metadata=footer, stats_columns=plan, parquet_column_mapping=columns

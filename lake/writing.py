@@ -39,12 +39,7 @@ class StagedFile:
 
 
 class HourlyWriter:
-    """Writes the rows of one delivery as one Parquet file an hour of event time.
-
-    A file has only the columns that hold anything, where that is known when it is begun: a log
-    fills half of the record, and a column of nulls costs its pages and its part of the footer.
-    Readers find null in a column that a file lacks.
-    """
+    """Writes the rows of one delivery as one Parquet file an hour of event time."""
 
     def __init__(self, table: Table, name: str, schema: pa.Schema | None = None) -> None:
         """Write rows of `name` for a table; schema: the table's, where it is known already."""
@@ -77,11 +72,13 @@ class HourlyWriter:
 
     def close(self) -> tuple[StagedFile, ...]:
         """Finish the files and name them."""
-        self._flush(is_last=True)
+        self._flush()
         for _, stream, writer in self._open.values():
             writer.close()
             stream.close()
-        return tuple(StagedFile(self._open[h][0], h, rows) for h, rows in self._rows.items())
+        return tuple(
+            StagedFile(uri, hour, self._rows[hour]) for hour, (uri, _, _) in self._open.items()
+        )
 
     def discard(self) -> None:
         """Close and delete what was written; a file that cannot be finished goes like the rest."""
@@ -93,46 +90,31 @@ class HourlyWriter:
         delete_files(self._table, [uri for uri, _, _ in self._open.values()])
 
     def _append(self, hour: datetime, rows: pa.Table) -> None:
+        if hour not in self._open:
+            name = f"{hour:%Y%m%dT%H}-{self._name}-{uuid.uuid4().hex[:12]}.parquet"
+            uri = self._table.location_provider().new_data_location(name)
+            stream = self._table.io.new_output(uri).create()
+            if self._options is None:
+                bounded = bounded_columns(self._table)
+                self._options = writer_options(self._schema, bounded, rows.slice(0, _SAMPLE_ROWS))
+            writer = pq.ParquetWriter(stream, self._schema, **self._options)
+            self._open[hour] = (uri, stream, writer)
+            self._rows[hour] = 0
         self._waiting.setdefault(hour, []).append(rows)
         self._waiting_bytes += rows.nbytes
-        self._rows[hour] = self._rows.get(hour, 0) + rows.num_rows
+        self._rows[hour] += rows.num_rows
         if self._waiting_bytes > _MAX_WAITING_BYTES:
-            self._flush(is_last=False)
+            self._flush()
 
-    def _flush(self, *, is_last: bool) -> None:
+    def _flush(self) -> None:
         """Write what waits, one row group an hour: a few rescued lines are no group of their own.
 
         A group of forty columns costs a dictionary and a page each, however few rows are in it.
         """
         for hour, parts in self._waiting.items():
-            rows = pa.concat_tables(parts)
-            if hour not in self._open:
-                self._begin(hour, self._filled(rows) if is_last else self._schema, rows)
-            writer = self._open[hour][2]
-            writer.write_table(rows.select(writer.schema.names))
+            self._open[hour][2].write_table(pa.concat_tables(parts))
         self._waiting.clear()
         self._waiting_bytes = 0
-
-    def _filled(self, rows: pa.Table) -> pa.Schema:
-        """Return the columns that these rows need: not those that are null in all of them."""
-        return pa.schema(
-            [
-                f
-                for f, column in zip(self._schema, rows.columns, strict=True)
-                if not f.nullable or column.null_count < rows.num_rows
-            ],
-            self._schema.metadata,
-        )
-
-    def _begin(self, hour: datetime, schema: pa.Schema, rows: pa.Table) -> None:
-        """Open the file of an hour; the first rows of a delivery tell how all its files are."""
-        if self._options is None:
-            bounded = bounded_columns(self._table)
-            self._options = writer_options(self._schema, bounded, rows.slice(0, _SAMPLE_ROWS))
-        name = f"{hour:%Y%m%dT%H}-{self._name}-{uuid.uuid4().hex[:12]}.parquet"
-        uri = self._table.location_provider().new_data_location(name)
-        stream = self._table.io.new_output(uri).create()
-        self._open[hour] = (uri, stream, pq.ParquetWriter(stream, schema, **self._options))
 
 
 def bounded_columns(table: Table) -> list[str]:
