@@ -143,7 +143,8 @@ def _refuse_lost_history(catalog: Catalog, identifier: str) -> None:
 def table_of(catalog: Catalog, record: Record) -> Table:
     """Load the table of a record, creating it where it is missing.
 
-    Columns that were appended to the record since the table was made are added to the table.
+    Columns that were appended to the record since the table was made are added to the table. A
+    struct must not be one: DuckDB 2.0.0 cannot read a field of a struct that a file lacks.
     """
     table = ensure_table(catalog, record.identifier, record.schema, record.spec, record.properties)
     while len(table.schema().fields) < len(record.columns):

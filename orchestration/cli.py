@@ -237,7 +237,10 @@ def bill(
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")] = False,
     json: Json = False,
 ) -> None:
-    """Rate usage under one contract: what the vendor's invoice should say."""
+    """Rate usage under one contract: what the vendor's invoice should say.
+
+    Requests are counted where a component prices them; else --json says null.
+    """
     from orchestration.commands.bill import run
 
     code = run(contract, usage, compare, explained=explain, as_csv=csv, as_json=json)

@@ -243,6 +243,9 @@ where (
 #}
 {% macro kept_column(name) -%}{{ name }}{%- endmacro %}
 
+{# What is reckoned of a column that is kept; kept: what stands for it, a constant where it is not. #}
+{% macro of_kept(name, kept, reckoned) -%}{{ reckoned if kept == name else kept }}{%- endmacro %}
+
 
 {#
   The series that are reckoned: "logged" for the low estimate, "completed" for the expected and the

@@ -54,17 +54,13 @@ grouped as (
         scope,
         way_no,
         {{ largest(sample_key('sample', 'turn'), top_rank()) }} as keys,
-        {% if kept_column('day_bit') == 'day_bit' -%}
-        bit_or(case when sample > 0 then day_bit end)
-        {%- else %}0{% endif %} as traffic_days,
+        {{ of_kept('day_bit', kept_column('day_bit'), 'bit_or(case when sample > 0 then day_bit end)') }}
+            as traffic_days,
         {{ count_turns('turn') }} as turn_count,
         count(turn) as sample_count,
-        {% if kept_column('completeness_ppm') == 'completeness_ppm' -%}
-        min(completeness_ppm)
-        {%- else %}{{ kept_column('completeness_ppm') }}{% endif %} as completeness_ppm,
-        {% if kept_column('requests') == 'requests' -%}
-        {{ whole('sum(requests)') }}
-        {%- else %}{{ kept_column('requests') }}{% endif %} as requests,
+        {{ of_kept('completeness_ppm', kept_column('completeness_ppm'), 'min(completeness_ppm)') }}
+            as completeness_ppm,
+        {{ of_kept('requests', kept_column('requests'), whole('sum(requests)')) }} as requests,
         {{ whole('sum(bytes)') }} as bytes
     from measured
     group by {% if kept_column('vendor') == 'vendor' %}vendor, {% endif %}scope, way_no
