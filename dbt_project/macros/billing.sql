@@ -7,6 +7,25 @@
 {% macro default__each_of(list, name) -%}lateral view explode({{ list }}) exploded as {{ name }}{%- endmacro %}
 {% macro duckdb__each_of(list, name) -%}cross join unnest({{ list }}) as exploded({{ name }}){%- endmacro %}
 
+{#
+    What rows of two relations have in common, by their aliases. A charge: of a component in a
+    month, for the account or for a scope that is counted alone. The account's scope is '' where
+    charges are measured and null in lines; is_scope_nullable: compare nulls as equal.
+#}
+{% macro same_charge(one, other, is_scope_nullable=false) -%}
+{{ one }}.contract_key = {{ other }}.contract_key
+        and {{ one }}.month = {{ other }}.month
+        and {{ one }}.component_no = {{ other }}.component_no
+        and {{ one }}.scope {{ 'is not distinct from' if is_scope_nullable else '=' }} {{ other }}.scope
+{%- endmacro %}
+
+{# A bill: of a contract in a month, under one estimate. #}
+{% macro same_bill(one, other) -%}
+{{ one }}.contract_key = {{ other }}.contract_key
+        and {{ one }}.month = {{ other }}.month
+        and {{ one }}.estimate = {{ other }}.estimate
+{%- endmacro %}
+
 {# What a slot would hold if its missing deliveries were like those that are in; rounded up. #}
 {% macro completed(count) -%}
     case when completeness_ppm = 1000000 then {{ count }}

@@ -101,9 +101,7 @@ commits as (
         {{ whole('share_den') }} * micros_per_minor as over_denominator
     from rounded
     inner join sums
-        on sums.contract_key = rounded.contract_key
-        and sums.month = rounded.month
-        and sums.estimate = rounded.estimate
+        on {{ same_bill('sums', 'rounded') }}
     where rounded.measure = 'commit'
 
 ),
@@ -132,9 +130,7 @@ committed_sums as (
         sums.micros + coalesce(commit_lines.micros, 0) as micros
     from sums
     left join commit_lines
-        on commit_lines.contract_key = sums.contract_key
-        and commit_lines.month = sums.month
-        and commit_lines.estimate = sums.estimate
+        on {{ same_bill('commit_lines', 'sums') }}
 
 ),
 
@@ -148,9 +144,7 @@ minimum_lines as (
         greatest(rounded.amount_rounded - committed_sums.micros, 0) as micros
     from rounded
     inner join committed_sums
-        on committed_sums.contract_key = rounded.contract_key
-        and committed_sums.month = rounded.month
-        and committed_sums.estimate = rounded.estimate
+        on {{ same_bill('committed_sums', 'rounded') }}
     where rounded.measure = 'minimum'
 
 ),
@@ -164,9 +158,7 @@ subtotals as (
         committed_sums.micros + coalesce(minimum_lines.micros, 0) as micros
     from committed_sums
     left join minimum_lines
-        on minimum_lines.contract_key = committed_sums.contract_key
-        and minimum_lines.month = committed_sums.month
-        and minimum_lines.estimate = committed_sums.estimate
+        on {{ same_bill('minimum_lines', 'committed_sums') }}
 
 ),
 
@@ -179,9 +171,7 @@ wanted_credits as (
         {{ whole('coalesce(share_den, 1)') }} * micros_per_minor as share_denominator
     from rounded
     inner join subtotals
-        on subtotals.contract_key = rounded.contract_key
-        and subtotals.month = rounded.month
-        and subtotals.estimate = rounded.estimate
+        on {{ same_bill('subtotals', 'rounded') }}
     where rounded.measure = 'credit'
 
 ),
@@ -231,9 +221,7 @@ taxable as (
         subtotals.micros - coalesce({{ whole('sum(credit_lines.micros)') }}, 0) as micros
     from subtotals
     left join credit_lines
-        on credit_lines.contract_key = subtotals.contract_key
-        and credit_lines.month = subtotals.month
-        and credit_lines.estimate = subtotals.estimate
+        on {{ same_bill('credit_lines', 'subtotals') }}
     group by subtotals.contract_key, subtotals.month, subtotals.estimate, subtotals.micros
 
 ),
@@ -246,9 +234,7 @@ taxed as (
         {{ whole('share_den') }} * micros_per_minor as share_denominator
     from rounded
     inner join taxable
-        on taxable.contract_key = rounded.contract_key
-        and taxable.month = rounded.month
-        and taxable.estimate = rounded.estimate
+        on {{ same_bill('taxable', 'rounded') }}
     where rounded.measure = 'tax'
 
 ),

@@ -140,10 +140,7 @@ percentiles as (
         end as samples
     from rated
     left join ranked
-        on ranked.contract_key = rated.contract_key
-        and ranked.month = rated.month
-        and ranked.component_no = rated.component_no
-        and ranked.scope = rated.scope
+        on {{ same_charge('ranked', 'rated') }}
         and ranked.series = rated.series
     where rated.month_rule = 'p95'
 
@@ -162,10 +159,7 @@ valid_days as (
     from rated
     inner join days on days.contract_key = rated.contract_key and days.month = rated.month
     left join ranked
-        on ranked.contract_key = rated.contract_key
-        and ranked.month = rated.month
-        and ranked.component_no = rated.component_no
-        and ranked.scope = rated.scope
+        on {{ same_charge('ranked', 'rated') }}
         and ranked.series = rated.series
         and ranked.day = days.day
     where rated.month_rule <> 'p95'
@@ -212,10 +206,7 @@ counted as (
         max(ordered_days.billed_slot) filter (where ordered_days.place = 4) as fourth_slot
     from rated
     left join ordered_days
-        on ordered_days.contract_key = rated.contract_key
-        and ordered_days.month = rated.month
-        and ordered_days.component_no = rated.component_no
-        and ordered_days.scope = rated.scope
+        on {{ same_charge('ordered_days', 'rated') }}
         and ordered_days.series = rated.series
     where rated.month_rule not in ('p95', 'each_day')
     group by 1, 2, 3, 4, 5, 6, 7, 8
@@ -324,10 +315,7 @@ measured as (
         and components.measure <> 'rate'
     cross join series
     left join volumes
-        on volumes.contract_key = subjects.contract_key
-        and volumes.month = subjects.month
-        and volumes.component_no = subjects.component_no
-        and volumes.scope = subjects.scope
+        on {{ same_charge('volumes', 'subjects') }}
 
 ),
 
@@ -353,10 +341,7 @@ scaled as (
         on estimates.contract_key = measured.contract_key
         and estimates.series = measured.series
     left join measured as logged
-        on logged.contract_key = measured.contract_key
-        and logged.month = measured.month
-        and logged.component_no = measured.component_no
-        and logged.scope = measured.scope
+        on {{ same_charge('logged', 'measured') }}
         and logged.series = 'logged'
         and (logged.day is not distinct from measured.day or not measured.is_daily)
 

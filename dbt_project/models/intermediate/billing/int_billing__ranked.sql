@@ -144,10 +144,7 @@ counted as (
         on months.contract_key = tops.contract_key
         and months.month = tops.month
     left join traffic
-        on traffic.contract_key = tops.contract_key
-        and traffic.month = tops.month
-        and traffic.component_no = tops.component_no
-        and traffic.scope = tops.scope
+        on {{ same_charge('traffic', 'tops') }}
         and traffic.series = tops.series
 
 ),

@@ -58,10 +58,7 @@ factored as (
         on estimates.contract_key = spine.contract_key
         and estimates.estimate = 'expected'
     left join samples
-        on samples.contract_key = spine.contract_key
-        and samples.month = spine.month
-        and samples.component_no = spine.component_no
-        and samples.scope = spine.scope
+        on {{ same_charge('samples', 'spine') }}
         and samples.slot_start = spine.slot_start
 
 )

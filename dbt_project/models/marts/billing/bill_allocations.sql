@@ -193,17 +193,11 @@ weights as (
         from at_billed_slot
         group by 1, 2, 3, 4, 5
     ) as slots
-        on slots.month = volumes.month
-        and slots.contract_key = volumes.contract_key
-        and slots.component_no = volumes.component_no
-        and slots.scope is not distinct from volumes.scope
+        on {{ same_charge('slots', 'volumes', is_scope_nullable=true) }}
         and slots.dimension = volumes.dimension
         and slots.weight > 0
     left join at_billed_slot
-        on at_billed_slot.month = volumes.month
-        and at_billed_slot.contract_key = volumes.contract_key
-        and at_billed_slot.component_no = volumes.component_no
-        and at_billed_slot.scope is not distinct from volumes.scope
+        on {{ same_charge('at_billed_slot', 'volumes', is_scope_nullable=true) }}
         and at_billed_slot.dimension = volumes.dimension
         and at_billed_slot.part = volumes.part
 
@@ -232,10 +226,7 @@ shares as (
     cross join (select 'volume' as method union all select 'billed_slot' as method) as methods
     cross join dimensions
     left join weights
-        on weights.month = lines.month
-        and weights.contract_key = lines.contract_key
-        and weights.component_no = lines.component_no
-        and weights.scope is not distinct from lines.scope
+        on {{ same_charge('weights', 'lines', is_scope_nullable=true) }}
         and weights.method = methods.method
         and weights.dimension = dimensions.dimension
 
