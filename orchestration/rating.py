@@ -23,7 +23,7 @@ from lake.contracts.folder import Governed
 from lake.reads import quote_identifier, quote_literal
 from orchestration.settings import DBT_PROJECT
 
-_MACROS = ("money", "calendar", "ranks", "billing", "samples")
+_MACROS = ("money", "calendar", "ranks", "billing", "samples", "charges", "rates")
 #: in the order in which they read each other; the first relation is the caller's
 MODELS = (
     "intermediate/billing/int_billing__months",
