@@ -210,8 +210,9 @@ def range_bounds(f: Fields) -> dict[str, str]:
     value = f("range")
     if "range" not in f:
         return {}
+    # of `-500`, the last 500 bytes, nobody knows where they begin and end
     found = {
-        name: f"try_cast(regexp_extract({value}, '^bytes=([0-9]*)-([0-9]*)$', {group}) as bigint)"
+        name: f"try_cast(regexp_extract({value}, '^bytes=([0-9]+)-([0-9]*)$', {group}) as bigint)"
         for group, name in ((1, "range_start"), (2, "range_end"))
     }
     return {"range_raw": value, **found}
