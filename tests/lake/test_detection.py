@@ -111,6 +111,17 @@ LINES = {
     "a user with a blank": (b"192.0.2.7 - a b " + STAMP + b' "GET / HTTP/1.1' + TAIL, "nginx"),
     "an escaped quote": (FIRST + b'/\\" HTTP/1.1' + TAIL, "apache"),
     "a named server": (b"a.example:80 " + FIRST + b"/ HTTP/1.1" + TAIL, "apache"),
+    "an escaped quote further on": (
+        FIRST + b"/ HTTP/1.1" + TAIL + b"\n" + FIRST + b'/\\" HTTP/1.1' + TAIL,
+        "apache",
+    ),
+    "a hyphen for no bytes": (FIRST + b'/ HTTP/1.1" 304 - "-" "A"', "apache"),
+    "a hyphen for no bytes further on": (
+        (FIRST + b"/ HTTP/1.1" + TAIL + b"\n") * 99 + FIRST + b'/ HTTP/1.1" 304 - "-" "A"',
+        "apache",
+    ),
+    "common, without referer and agent": (FIRST + b'/ HTTP/1.1" 200 14', "apache"),
+    "common by CRLF": (FIRST + b'/ HTTP/1.1" 200 14\r', "apache"),
     "an absolute URI": (FIRST + b"http://a/ HTTP/1.1" + TAIL, "varnishncsa"),
     "Squid": (SQUID, "squid"),
     "prose": (b"16/Nov/2026 Service Unavailable", None),
