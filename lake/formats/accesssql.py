@@ -232,7 +232,9 @@ def upstreams(f: Fields) -> dict[str, str]:
         status = f"regexp_extract({f('upstream_status')}, '([0-9]{{3}})$', 1)"
         found["origin_status"] = f"try_cast({status} as integer)"
     if "upstream" in f:
-        found["origin_ip"] = f"nullif(regexp_extract({f('upstream')}, {_PEER}, 1), '')"
+        # an IPv6 address stands in brackets, which are none of it
+        peer = f"regexp_extract({f('upstream')}, {_PEER}, 1)"
+        found["origin_ip"] = f"nullif(trim({peer}, '[]'), '')"
     return found
 
 

@@ -23,6 +23,8 @@ HEAD_BYTES = 1 << 18
 #: what a fitting name adds; by itself it is too little to go by
 _NAME_SCORE = 0.2
 _LEAST = 0.4
+#: how JSON of several lines begins
+_LONG_JSON = re.compile(rb'\s*(?:\[\s*)?\{\s*"')
 #: two families this close look the same
 _MARGIN = 0.05
 #: family -> columns of Parquet that are nobody else's
@@ -82,6 +84,8 @@ def _shape_of(head: bytes) -> str | None:
     """Return what a head of no family is made of, as far as a map could describe it."""
     if objects(head):
         return "JSON objects"
+    if _LONG_JSON.match(head):
+        return "JSON over several lines, where a record a line is expected"
     table = dialects.guess(head)
     return table.shape if table is not None else None
 

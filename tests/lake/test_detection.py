@@ -166,6 +166,9 @@ SHAPES = {
     b"#Fields: date time sc-status\n2026-11-16 10:00:00 200\n":
         "delimited text, 3 columns named, delimiter space",
     b'{"a": 1}\n': "JSON objects",
+    b'[{"a": 1},\n{"a": 2}]\n': "JSON over several lines, where a record a line is expected",
+    b'{\n  "a": 1\n}\n': "JSON over several lines, where a record a line is expected",
+    b"[Mon Nov 16 10:00:00 2026] [error] no\n": None,
     b"one, two and three\nfour\n": None,
     b"a,b\n1,2\n": None,
 }  # fmt: skip
