@@ -149,7 +149,7 @@ def _require_text(head: bytes) -> None:
 def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
     """Return the beginning of an object, unpacked; damage further on does not matter.
 
-    Raises RefusedError for one of which nothing can be unpacked.
+    Raises RefusedError for one of which nothing can be unpacked, and for what is no text.
     """
     reader = open_reader(stream, name)
     found = bytearray(size)
@@ -163,4 +163,6 @@ def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
             raise
     finally:
         stream.seek(0)
-    return bytes(found[:filled]).removeprefix(BYTE_ORDER_MARK)
+    head = bytes(found[:filled]).removeprefix(BYTE_ORDER_MARK)
+    _require_text(head[:_HEAD_BYTES])
+    return head

@@ -182,6 +182,13 @@ def test_what_a_log_of_nobody_is_made_of_is_said(number):
     assert (f"none of them ({shape})" if shape else "found none of them in") in found.detail
 
 
+def test_a_log_of_other_line_ends_is_refused_as_such():
+    head = b"#Fields: date time sc-status x-edge-location\r2026-11-16\t10:00:00\t200\tFRA\r"
+    with pytest.raises(RefusedError) as refused:
+        detect(io.BytesIO(head), "x.log")
+    assert refused.value.reason == "cr_line_ends"
+
+
 def test_a_w3c_log_without_an_edge_is_not_taken_for_cloudfronts():
     fields = b"date time s-ip cs-method cs-uri-stem c-ip cs(User-Agent) sc-status time-taken"
     head = b"#Software: IIS\n#Fields: " + fields + b"\n2026-11-16 10:00:00 1 GET / 2 a 200 15\n"
