@@ -81,8 +81,10 @@ _ORIGIN = f"""case when contains(crumbs_d, 'c=o')
 _ABORTED = """(status_d = 0 or coalesce(starts_with("errorCode", 'ERR_CLIENT_ABORT'), false)
   or coalesce("lastByte" = '0' and status_d = 200 and "reqMethod" = 'GET', false))"""
 #: a form's encoding turns blanks into `+`, and so has no other; elsewhere a `+` is one
-_AGENT = """case when contains("UA", '+') and contains("UA", '%2F') and not contains("UA", '%20')
-  then replace("UA", '+', '%20') else null_if_empty("UA") end"""
+_AGENT = """case when contains("UA", '+') then
+    case when contains("UA", '%2F') and not contains("UA", '%20')
+    then replace("UA", '+', '%20') else "UA" end
+  else null_if_empty("UA") end"""
 _IS_MIDGRESS = """(coalesce(null_if_empty("isMidgress"), '0') <> '0')"""
 
 
@@ -145,6 +147,7 @@ class AkamaiDataStream2(Family):
             "origin_d": _ORIGIN,
             "cache_d": _CACHE,
             "told_d": "case when null_if_empty(\"reqId\") is null then query_d else '' end",
+            "agent_d": _AGENT,
             "claim_d": 'forwarded_for(null_if_empty("xForwardedFor"))',
             "port_d": 'coalesce(odd_port("reqHost"), '
             f"cast(nullif(nullif({_number('reqPort')}, 80), 443) as varchar))",
@@ -192,9 +195,10 @@ class AkamaiDataStream2(Family):
             "is_edge_hit": "cache_d in ('HIT', 'STALE', 'REVALIDATED')",
             "is_origin_fetch": "cache_d in ('MISS', 'BYPASS', 'REVALIDATED')",
             "client_aborted": _ABORTED,
-            "http_version": "nullif(nullif(null_if_empty(\"proto\"), 'HTTPS'), 'HTTP')",
+            "http_version": "case when \"proto\" in ('HTTPS', 'HTTP', '', '-', '^') then null "
+            'else "proto" end',
             "tls_version": 'null_if_empty("tlsVersion")',
-            "user_agent": f"decode_once({_AGENT})",
+            "user_agent": "decode_once(agent_d)",
             "referer": 'referer_of(decode_once(null_if_empty("referer")))',
             "content_type": 'decode_once(null_if_empty("rspContentType"))',
             "origin_ip": _of_hop("origin_d", "a"),
