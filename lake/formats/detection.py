@@ -17,7 +17,7 @@ from lake.formats.heads import objects
 from lake.parquet_rows import column_names
 from lake.refused import RefusedError
 from lake.source import Source
-from lake.unpacked import first_bytes
+from lake.unpacked import first_bytes, require_text
 
 HEAD_BYTES = 1 << 18
 #: what a fitting name adds; by itself it is too little to go by
@@ -92,7 +92,9 @@ def _shape_of(head: bytes) -> str | None:
 
 def detect(stream: BinaryIO, name: str) -> Detection:
     """Return what a file looks like; raises RefusedError for one that cannot be read at all."""
-    return detect_head(first_bytes(stream, name, HEAD_BYTES), name)
+    head = first_bytes(stream, name, HEAD_BYTES)
+    require_text(head)
+    return detect_head(head, name)
 
 
 def detect_parquet(stream: BinaryIO) -> Detection:
