@@ -63,14 +63,14 @@ MACROS = (
              ('cmcd-object', 'cmcd-request', 'cmcd-session', 'cmcd-status')),
            lambda k: url_encode(headers ->> ('$."' || k || '"'))), '%2C%20%2C'), '') end""",
     # extension: a column, as a case reads its operand again for each of its branches
-    """create or replace macro object_type_of(path, extension) as
-       case extension
-         when 'm3u8' then 'manifest' when 'mpd' then 'manifest'
-         when 'key' then 'key'
-         when 'vtt' then 'caption' when 'srt' then 'caption' when 'ttml' then 'caption'
-         when 'ts' then 'segment' when 'm4s' then 'segment' when 'cmfv' then 'segment'
-         when 'cmfa' then 'segment' when 'aac' then 'segment'
-         when 'mp4' then case when contains(path, 'init') then 'init' else 'mp4' end
+    """create or replace macro object_type_of(path, extension) as case
+         when extension in ('ts', 'm4s', 'cmfv', 'cmfa', 'm4v', 'm4a', 'aac', 'ac3', 'ec3', 'webm')
+         then case when contains(path, '/init') and starts_with(split_part(path, '/', -1), 'init')
+           then 'init' else 'segment' end
+         when extension in ('m3u8', 'mpd') then 'manifest'
+         when extension in ('vtt', 'webvtt', 'srt', 'ttml', 'dfxp', 'cmft') then 'caption'
+         when extension = 'key' then 'key'
+         when extension = 'mp4' then case when contains(path, 'init') then 'init' else 'mp4' end
          else 'other' end""",
     """create or replace macro stream_kind_of(path) as
        case when ends_with(path, '.m3u8') or ends_with(path, '.ts')

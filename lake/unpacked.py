@@ -111,7 +111,7 @@ class Unpacked:
             if memory[:3] == BYTE_ORDER_MARK and start >= 3:
                 start, self.skipped = start - 3, 3
                 memory.move(0, 3, start)
-            _require_text(memory[: min(start, _HEAD_BYTES)])
+            require_text(memory[: min(start, _HEAD_BYTES)])
         return start
 
     def pass_over(self, memory: mmap.mmap, filled: int, offset: int) -> tuple[LongLine, int, bytes]:
@@ -133,8 +133,8 @@ class Unpacked:
             filled = self.fill(memory, 0, min(len(memory), _LONG_BLOCK_BYTES))
 
 
-def _require_text(head: bytes) -> None:
-    """Refuse what is no text with line ends, by its beginning."""
+def require_text(head: bytes) -> None:
+    """Raise RefusedError for what is no text with line ends, by its beginning."""
     other = other_type(head)
     if other is not None:
         raise RefusedError("not_a_log", f"expected lines of text, found {other}.")
@@ -147,7 +147,10 @@ def _require_text(head: bytes) -> None:
 
 
 def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
-    """Return the beginning of an object, unpacked; damage further on does not matter."""
+    """Return the beginning of an object, unpacked; damage further on does not matter.
+
+    Raises RefusedError for one of which nothing can be unpacked.
+    """
     reader = open_reader(stream, name)
     found = bytearray(size)
     filled = 0
@@ -156,7 +159,8 @@ def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
             while filled < size and (got := reader.readinto(view[filled:])):
                 filled += got
     except RefusedError:
-        pass
+        if not filled:
+            raise
     finally:
         stream.seek(0)
     return bytes(found[:filled]).removeprefix(BYTE_ORDER_MARK)

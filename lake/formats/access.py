@@ -134,6 +134,7 @@ class AccessLog(Family):
           when 'expired' then 'MISS' when 'stale' then 'STALE' when 'updating' then 'STALE'
           when 'revalidated' then 'REVALIDATED' when 'bypass' then 'BYPASS'
           when 'pass' then 'BYPASS' when 'pipe' then 'BYPASS' when 'synth' then 'SYNTH'
+          when 'hitpass' then 'BYPASS' when 'hit-for-pass' then 'BYPASS'
           when 'error' then 'ERROR'
           else case when cache_w is null then 'UNKNOWN'
             when contains(cache_w, 'conditional') or contains(cache_w, 'revalidat')

@@ -210,8 +210,9 @@ def range_bounds(f: Fields) -> dict[str, str]:
     value = f("range")
     if "range" not in f:
         return {}
+    # of `-500`, the last 500 bytes, nobody knows where they begin and end
     found = {
-        name: f"try_cast(regexp_extract({value}, '^bytes=([0-9]*)-([0-9]*)$', {group}) as bigint)"
+        name: f"try_cast(regexp_extract({value}, '^bytes=([0-9]+)-([0-9]*)$', {group}) as bigint)"
         for group, name in ((1, "range_start"), (2, "range_end"))
     }
     return {"range_raw": value, **found}
@@ -231,7 +232,9 @@ def upstreams(f: Fields) -> dict[str, str]:
         status = f"regexp_extract({f('upstream_status')}, '([0-9]{{3}})$', 1)"
         found["origin_status"] = f"try_cast({status} as integer)"
     if "upstream" in f:
-        found["origin_ip"] = f"nullif(regexp_extract({f('upstream')}, {_PEER}, 1), '')"
+        # an IPv6 address stands in brackets, which are none of it
+        peer = f"regexp_extract({f('upstream')}, {_PEER}, 1)"
+        found["origin_ip"] = f"nullif(trim({peer}, '[]'), '')"
     return found
 
 

@@ -2,10 +2,11 @@
 
 Traps: every value is text; `-` and `^` are nothing; characters outside 0x21-0x7E are URL-encoded;
 reqPath has no slash in front; a reqId is used again, so that it names a request only with its time;
-totalBytes counts TCP/IP overhead, bytes the body alone; a row with isMidgress is traffic between
-Akamai's own servers; CMCD comes behind a prefix like `//1.0@V/`. lastByte 0 is how a part of an
-object ends, too: it means that the viewer left only where the whole was asked for. customField and
-cookie may hold anything and are not kept.
+proto is the scheme (HTTPS) by the guide, and the version (HTTP/1.1) in real files; the user agent
+may be encoded as a form is, with `+` for blanks; totalBytes counts TCP/IP overhead, bytes the body
+alone; a row with isMidgress is traffic between Akamai's own servers; CMCD comes behind a prefix
+like `//1.0@V/`. lastByte 0 is how a part of an object ends, too: it means that the viewer left only
+where the whole was asked for. customField and cookie may hold anything and are not kept.
 
 Sources: data set parameters and log format of the vendor's user guide; real files.
 """
@@ -79,6 +80,11 @@ _ORIGIN = f"""case when contains(crumbs_d, 'c=o')
   then nullif(regexp_extract(crumbs_d, '{_HOP.format(kind="o")}'), '') end"""
 _ABORTED = """(status_d = 0 or coalesce(starts_with("errorCode", 'ERR_CLIENT_ABORT'), false)
   or coalesce("lastByte" = '0' and status_d = 200 and "reqMethod" = 'GET', false))"""
+#: a form's encoding turns blanks into `+`, and so has no other; elsewhere a `+` is one
+_AGENT = """case when contains("UA", '+') then
+    case when contains("UA", '%2F') and not contains("UA", '%20')
+    then replace("UA", '+', '%20') else "UA" end
+  else null_if_empty("UA") end"""
 _IS_MIDGRESS = """(coalesce(null_if_empty("isMidgress"), '0') <> '0')"""
 
 
@@ -95,7 +101,7 @@ class AkamaiDataStream2(Family):
     """DataStream 2 as JSON, one object a line."""
 
     name = "akamai_ds2"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "akamai"
 
@@ -141,6 +147,7 @@ class AkamaiDataStream2(Family):
             "origin_d": _ORIGIN,
             "cache_d": _CACHE,
             "told_d": "case when null_if_empty(\"reqId\") is null then query_d else '' end",
+            "agent_d": _AGENT,
             "claim_d": 'forwarded_for(null_if_empty("xForwardedFor"))',
             "port_d": 'coalesce(odd_port("reqHost"), '
             f"cast(nullif(nullif({_number('reqPort')}, 80), 443) as varchar))",
@@ -171,7 +178,8 @@ class AkamaiDataStream2(Family):
             "country": 'upper(null_if_empty("country"))',
             "region": 'case when regexp_full_match("state", \'[A-Z0-9]{1,3}\') then "state" end',
             "host": "host_l",
-            "scheme": 'case when null_if_empty("tlsVersion") is not null or "reqPort" = \'443\' '
+            "scheme": "case when \"proto\" in ('HTTPS', 'HTTP') then lower(\"proto\") "
+            'when null_if_empty("tlsVersion") is not null or "reqPort" = \'443\' '
             "then 'https' when \"reqPort\" = '80' then 'http' end",
             "method": 'null_if_empty("reqMethod")',
             "path_raw": "path_0",
@@ -187,9 +195,10 @@ class AkamaiDataStream2(Family):
             "is_edge_hit": "cache_d in ('HIT', 'STALE', 'REVALIDATED')",
             "is_origin_fetch": "cache_d in ('MISS', 'BYPASS', 'REVALIDATED')",
             "client_aborted": _ABORTED,
-            "http_version": 'null_if_empty("proto")',
+            "http_version": "case when \"proto\" in ('HTTPS', 'HTTP', '', '-', '^') then null "
+            'else "proto" end',
             "tls_version": 'null_if_empty("tlsVersion")',
-            "user_agent": 'decode_once(null_if_empty("UA"))',
+            "user_agent": "decode_once(agent_d)",
             "referer": 'referer_of(decode_once(null_if_empty("referer")))',
             "content_type": 'decode_once(null_if_empty("rspContentType"))',
             "origin_ip": _of_hop("origin_d", "a"),
@@ -222,5 +231,7 @@ def _sizes() -> dict[str, str]:
         "content_length": _number("rspContentLen"),
         "range_raw": 'null_if_empty("range")',
         "range_start": "try_cast(split_part(range_d, '-', 1) as bigint)",
-        "range_end": "try_cast(split_part(range_d, '-', 2) as bigint)",
+        # of `-500`, the last 500 bytes, nobody knows where they begin and end
+        "range_end": "case when not starts_with(range_d, '-') "
+        "then try_cast(split_part(range_d, '-', 2) as bigint) end",
     }

@@ -3,7 +3,8 @@
 Traps: every value is text, flags and numbers too; `time` is when the response was delivered, the
 END, and timeTaken is seconds; requestUri is absolute with its port; clientIp is what the viewer's
 X-Forwarded-For claims where there is one, socketIp is the peer; a request that a parent cache
-answered has a second row with isReceivedFromClient false, which is no viewer's. The blob PT1H.json
+answered has a second row with isReceivedFromClient false, which is no viewer's; the error stands as
+errorInfo, as ErrorInfo, or as both. The blob PT1H.json
 is appended to within its hour: each reading of it is a new version of the same key, which replaces
 the one before.
 
@@ -56,6 +57,9 @@ FIELDS: dict[str, str] = {
     "category": "VARCHAR",
     **{f"properties/{name}": kind for name, kind in _PROPERTIES.items()},
 }
+_ERROR, _ERROR_TOO = "properties/errorInfo", "properties/ErrorInfo"
+#: a struct has no two members that differ in case alone: a file is read by the one it has
+_OTHER_FIELDS = {_ERROR_TOO if n == _ERROR else n: kind for n, kind in FIELDS.items()}
 _REQUIRED = ("time", "properties/requestUri", "properties/httpStatusCode")
 #: known fields that nothing is made of
 _LEFT_OUT = (
@@ -101,7 +105,7 @@ class AzureFrontDoor(Family):
     """FrontDoorAccessLog."""
 
     name = "azure_front_door"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "azure"
 
@@ -112,7 +116,12 @@ class AzureFrontDoor(Family):
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
         """Tell numbers and flags that every line has from those that may be missing."""
-        return previous or ndjson.layout_of(head, FIELDS, _REQUIRED, _NULLS, _LEFT_OUT)
+        if previous is not None:
+            return previous
+        is_other = b'"ErrorInfo"' in head and b'"errorInfo"' not in head
+        fields = _OTHER_FIELDS if is_other else FIELDS
+        known = (*_LEFT_OUT, _ERROR, _ERROR_TOO)
+        return ndjson.layout_of(head, fields, _REQUIRED, _NULLS, known)
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the typed read."""
@@ -124,11 +133,12 @@ class AzureFrontDoor(Family):
 
     def unknown_fields(self, lines: Lines) -> Iterable[str]:
         """Return keys without a column, of a sample of the lines."""
-        return unknown_keys(lines, (*FIELDS, *_LEFT_OUT))
+        return unknown_keys(lines, (*FIELDS, *_LEFT_OUT, _ERROR_TOO))
 
     def judge(self, line: bytes, layout: Layout) -> Judgement:
         """Judge one line; a line of another log (the firewall's, say) is rejected by its name."""
-        found = ndjson.judge(line, FIELDS, layout, ("time",))
+        fields = FIELDS if _ERROR in layout.columns else _OTHER_FIELDS
+        found = ndjson.judge(line, fields, layout, ("time",))
         if isinstance(found, Row):
             if (found.values["category"] or _ACCESS_LOG).lower() != _ACCESS_LOG:
                 return Reject("wrong_category")

@@ -1,9 +1,10 @@
 """Cloudflare Logpush, data set http_requests, as NDJSON.
 
 Traps: times come as unix seconds, unix nanoseconds or RFC 3339, as numbers or strings, by the
-job's setting; the same RayID stands on sub-requests of workers, which are no viewers; a status of
-499 is a viewer that went away; EdgeResponseBytes includes headers. RequestHeaders holds what the
-job's custom fields name, and of it CMCD alone is kept.
+job's setting; the same RayID stands on sub-requests of workers, which are no viewers, and
+ClientRequestSource names them where no ParentRayID is logged; a status of 499 is a viewer that went
+away; EdgeResponseBytes includes headers. RequestHeaders holds what the job's custom fields name,
+and of it CMCD alone is kept.
 """
 
 from __future__ import annotations
@@ -59,6 +60,27 @@ FIELDS: dict[str, str] = {
     "RayID": "VARCHAR",
     "RequestHeaders": "VARCHAR",
 }
+#: known fields that nothing is made of: dropped without a word, as others are reported
+_LEFT_OUT = (
+    "BotDetectionIDs", "BotDetectionTags", "BotScore", "BotScoreSrc", "BotTags",
+    "CacheReserveUsed", "CacheResponseStatus", "ClientCity", "ClientDeviceType", "ClientIPClass",
+    "ClientLatitude", "ClientLongitude", "ClientMTLSAuthCertFingerprint", "ClientMTLSAuthStatus",
+    "ClientTCPRTTMs", "ClientXRequestedWith", "ContentScanObjResults",
+    "ContentScanObjSizes", "ContentScanObjTypes", "Cookies", "EdgeCFConnectingO2O",
+    "EdgePathingOp", "EdgePathingSrc", "EdgePathingStatus", "EdgeRateLimitAction",
+    "EdgeRateLimitID", "EdgeRequestHost", "EdgeResponseCompressionRatio", "EdgeServerIP",
+    "FirewallMatchesActions", "FirewallMatchesRuleIDs", "FirewallMatchesSources", "JA3Hash", "JA4",
+    "JA4Signals", "JSDetectionPassed", "LeakedCredentialCheckResult", "OriginDNSResponseTimeMs",
+    "OriginRequestHeaderSendDurationMs", "OriginResponseBytes", "OriginResponseHTTPExpires",
+    "OriginResponseHTTPLastModified", "OriginResponseTime", "OriginSSLProtocol",
+    "OriginTCPHandshakeDurationMs", "OriginTLSHandshakeDurationMs", "ResponseHeaders",
+    "SecurityAction", "SecurityActions", "SecurityLevel", "SecurityRuleDescription",
+    "SecurityRuleID", "SecurityRuleIDs", "SecuritySources", "SmartRouteColoID", "WAFAction",
+    "WAFAttackScore", "WAFFlags", "WAFMatchedVar", "WAFProfile", "WAFRCEAttackScore", "WAFRuleID",
+    "WAFRuleMessage", "WAFSQLiAttackScore", "WAFXSSAttackScore", "WorkerCPUTime",
+    "WorkerScriptName", "WorkerStatus", "WorkerSubrequestCount", "WorkerWallTimeUs", "ZoneID",
+    "ZoneName",
+)  # fmt: skip
 _REQUIRED = ("EdgeStartTimestamp", "EdgeResponseStatus", "EdgeResponseBytes")
 
 
@@ -86,6 +108,7 @@ _PRECISION = """case when try_cast("EdgeStartTimestamp" as bigint) is null then
 _TIERED = 'coalesce(try_cast("CacheTieredFill" as boolean), false)'
 _CACHE = f"""case lower("CacheCacheStatus")
   when 'hit' then case when {_TIERED} then 'SHIELD_HIT' else 'HIT' end
+  when 'stream_hit' then 'HIT'
   when 'stale' then 'STALE' when 'updating' then 'STALE'
   when 'revalidated' then 'REVALIDATED'
   when 'miss' then 'MISS' when 'expired' then 'MISS'
@@ -99,6 +122,12 @@ _ASKED = """case when parent_d is null and "RayID" <> '' then path_0 else "Clien
 #: an end far in the future is nonsense that no reader of time stamps survives
 _END = f"""case when {_instant("EdgeEndTimestamp")} < timestamptz '2100-01-01'
   then {_instant("EdgeEndTimestamp")} end"""
+
+
+#: whom Cloudflare names as the source of its own requests: no viewers, ParentRayID logged or not
+_IS_OWN = """coalesce("ClientRequestSource" in ('purge', 'alwaysOnline', 'healthcheck',
+  'edgeWorkerFetch', 'edgeWorkerCacheAPI', 'edgeWorkerKV', 'imageResizing', 'sslDetector',
+  'earlyHintsCache'), false)"""
 
 
 def _number(column: str, kind: str = "bigint") -> str:
@@ -116,7 +145,7 @@ class CloudflareLogpush(Family):
 
     name = "cloudflare_logpush"
     judges_times_as_read = True
-    version = 5
+    version = 6
     record = CDN_REQUESTS
     cdn = "cloudflare"
     file_names = r"\d{8}T\d{6}Z_\d{8}T\d{6}Z_[0-9a-z]+\.log(\.gz)?$"
@@ -127,7 +156,7 @@ class CloudflareLogpush(Family):
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
         """Tell numbers that every line has from those that may be missing."""
-        return previous or ndjson.layout_of(head, FIELDS, _REQUIRED)
+        return previous or ndjson.layout_of(head, FIELDS, _REQUIRED, left_out=_LEFT_OUT)
 
     def read_sql(self, path: str, layout: Layout, longest_line: int) -> str:
         """Return the typed read."""
@@ -139,7 +168,7 @@ class CloudflareLogpush(Family):
 
     def unknown_fields(self, lines: Lines) -> Iterable[str]:
         """Return keys without a column, of a sample of the lines."""
-        return unknown_keys(lines, FIELDS)
+        return unknown_keys(lines, (*FIELDS, *_LEFT_OUT))
 
     def judge(self, line: bytes, layout: Layout) -> Judgement:
         """Judge one line."""
@@ -214,7 +243,8 @@ class CloudflareLogpush(Family):
             "origin_ttfb_ms": _of_origin("OriginResponseHeaderReceiveDurationMs"),
             "origin_duration_ms": _of_origin("OriginResponseDurationMs"),
             "is_viewer": "parent_d is null and not "
-            'coalesce(try_cast("WorkerSubrequest" as boolean), false)',
+            'coalesce(try_cast("WorkerSubrequest" as boolean), false) '
+            f"and not {_IS_OWN}",
             "object_type": "object_type_of(path_d, ext_d)",
             "stream_kind": "stream_kind_of(path_d)",
             "cmcd": 'coalesce(cmcd_of(query_d), cmcd_of_headers("RequestHeaders"))',

@@ -9,6 +9,7 @@ cloudfront_fields.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -44,11 +45,23 @@ _RECORD = re.compile(
 )
 
 
+def _problem(names: Sequence[str], required: Sequence[str]) -> str | None:
+    """Return what is wrong with the columns; of names out of a log only those that are known."""
+    missing = [c for c in required if c not in names]
+    if missing:
+        return f"none of them {' or '.join(missing)}"
+    again = [name for name, count in Counter(names).items() if count > 1]
+    if again:
+        known = [name if name in fields.KNOWN else "an unknown one" for name in again[:5]]
+        return f"{', '.join(known)} more than once"
+    return "too many" if len(names) > _MAX_COLUMNS else None
+
+
 class CloudFrontV1(Family):
     """Standard log v1."""
 
     name = "cloudfront_v1"
-    version = 4
+    version = 5
     record = CDN_REQUESTS
     cdn = "cloudfront"
     file_names = r"(^|/)[A-Z0-9]{6,20}\.\d{4}-\d{2}-\d{2}-\d{2}\.[0-9a-f]{8}\.gz$"
@@ -95,12 +108,11 @@ class CloudFrontV1(Family):
                 "Add `fields: [date, time, ...]` to the source file.",
             )
         required = _BY_MS if _BY_MS[0] in names and "date" not in names else _BY_SECOND
-        missing = [c for c in required if c not in names]
-        if missing or len(set(names)) != len(names) or len(names) > _MAX_COLUMNS:
+        if problem := _problem(names, required):
             raise RefusedError(
                 "bad_header",
                 f"expected date, time and sc-status, each column once and at most {_MAX_COLUMNS}, "
-                f"found {len(names)} columns without {missing}. Check the log configuration or "
+                f"found {len(names)} columns, {problem}. Check the log configuration or "
                 "the source's `fields`.",
             )
         delimiter = tsv.delimiter_of(head, len(names))

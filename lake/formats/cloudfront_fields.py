@@ -45,7 +45,9 @@ TEXT = (
 LEFT_OUT = (
     "cs(Cookie)", "fle-encrypted-fields", "cs-headers", "cs-header-names", "cs-headers-count",
     "cs-accept", "cs-accept-encoding", "c-ip-version", "primary-distribution-id",
-    "primary-distribution-dns-name", "distributionid", "distribution-tenant-id",
+    "primary-distribution-dns-name", "distributionid", "DistributionId", "distribution-tenant-id",
+    "connection-id", "r-host", "s-ip", "sr-reason", "x-edge-mqcs", "viewer-request-log-data",
+    "viewer-response-log-data",
 )  # fmt: skip
 #: columns of a real-time log -> key of CMCD; next object and range may carry tokens
 CMCD = {
@@ -66,7 +68,8 @@ _HIT = """case
   else case "x-edge-response-result-type"
     when 'Hit' then 'HIT' when 'RefreshHit' then 'REVALIDATED' when 'Miss' then 'MISS'
     when 'Redirect' then 'SYNTH' when 'Error' then 'ERROR' when 'LimitExceeded' then 'ERROR'
-    when 'CapacityExceeded' then 'ERROR' else 'UNKNOWN' end
+    when 'CapacityExceeded' then 'ERROR' when 'FunctionGeneratedResponse' then 'SYNTH'
+    else 'UNKNOWN' end
 end"""
 _ABORTED = """("sc-status" = 0
   or coalesce("x-edge-result-type" = 'Error' and "x-edge-response-result-type" <> 'Error', false)
@@ -170,7 +173,7 @@ def canonical_sql(col: Columns, source: Source) -> Mapping[str, str]:
         "ttfb_ms": f"cast({col('time-to-first-byte')} * 1000 as double)",
         "duration_ms": f"cast({col('time-taken')} * 1000 as double)",
         "cache_status": "cache_d",
-        "cache_status_raw": f"concat_ws('/', {', '.join(col(c) for c in results)})",
+        "cache_status_raw": f"nullif(concat_ws('/', {', '.join(col(c) for c in results)}), '')",
         "is_edge_hit": "cache_d in ('HIT', 'STALE', 'REVALIDATED')",
         "is_origin_fetch": "cache_d in ('MISS', 'BYPASS', 'REVALIDATED')",
         "client_aborted": "aborted_d",

@@ -17,12 +17,14 @@ from lake.formats.heads import objects
 from lake.parquet_rows import column_names
 from lake.refused import RefusedError
 from lake.source import Source
-from lake.unpacked import first_bytes
+from lake.unpacked import first_bytes, require_text
 
 HEAD_BYTES = 1 << 18
 #: what a fitting name adds; by itself it is too little to go by
 _NAME_SCORE = 0.2
 _LEAST = 0.4
+#: how JSON of several lines begins
+_LONG_JSON = re.compile(rb'\s*(?:\[\s*)?\{\s*"')
 #: two families this close look the same
 _MARGIN = 0.05
 #: family -> columns of Parquet that are nobody else's
@@ -82,13 +84,17 @@ def _shape_of(head: bytes) -> str | None:
     """Return what a head of no family is made of, as far as a map could describe it."""
     if objects(head):
         return "JSON objects"
+    if _LONG_JSON.match(head):
+        return "JSON over several lines, where a record a line is expected"
     table = dialects.guess(head)
     return table.shape if table is not None else None
 
 
 def detect(stream: BinaryIO, name: str) -> Detection:
     """Return what a file looks like; raises RefusedError for one that cannot be read at all."""
-    return detect_head(first_bytes(stream, name, HEAD_BYTES), name)
+    head = first_bytes(stream, name, HEAD_BYTES)
+    require_text(head)
+    return detect_head(head, name)
 
 
 def detect_parquet(stream: BinaryIO) -> Detection:

@@ -1,9 +1,10 @@
 """Fastly: JSON that each service's owner defines, behind the header of syslog or not.
 
-Belongs here: the usual names of fields, each of which a source's own map overrides. Traps: values
-are often all text; %D and time.elapsed.usec are microseconds, time.to_first_byte seconds; the body
-fields do not hold the headers; a cache state has suffixes (-CLUSTER, -STALE, -WAIT, -REFRESH);
-with shielding a request is logged at the PoP and at the shield, which is no viewer.
+Belongs here: the usual names of fields, among them those of the format that Fastly proposes for an
+endpoint; a source's own map overrides each. Traps: values are often all text; %D and
+time.elapsed.usec are microseconds, time.to_first_byte seconds; the body fields do not hold the
+headers; a cache state has suffixes (-CLUSTER, -STALE, -WAIT, -REFRESH); with shielding a request is
+logged at the PoP and at the shield, which is no viewer.
 """
 
 from __future__ import annotations
@@ -23,15 +24,19 @@ PRESET = FieldMap.model_validate(
             "sum": ["resp_header_size", "resp_body_size"],
             "from": ["resp_bytes_written", "bytes_written"],
         },
-        "bytes_out_body": {"from": ["resp_body_size", "resp_body_bytes_written", "bytes"]},
+        "bytes_out_body": {
+            "from": ["resp_body_size", "response_body_size", "resp_body_bytes_written", "bytes"],
+        },
         "bytes_in": {"sum": ["req_header_size", "req_body_size"]},
-        "status": {"from": "status"},
+        "status": {"from": ["status", "response_status", "resp_status"]},
         "is_viewer": {"from": ["is_edge", "fastly_is_edge", "fastly_info.is_edge"]},
         "client_aborted": {
             "from": ["resp_completed", "completed"],
             "values": {"0": True, "false": True, "1": False, "true": False},
         },
-        "cache_status": {"from": ["cache_status", "fastly_info.state", "state"]},
+        "cache_status": {
+            "from": ["cache_status", "response_state", "fastly_info.state", "state"],
+        },
         "url": "url",
         "host": "host",
         "scheme": {
@@ -39,9 +44,13 @@ PRESET = FieldMap.model_validate(
             "values": {"true": "https", "1": "https", "false": "http", "0": "http"},
         },
         "method": ["request", "request_method", "method"],
-        "http_version": ["protocol", "http.protocol"],
+        "http_version": ["protocol", "request_protocol", "http.protocol"],
         "request_id": "request_id",
-        "pop": ["geo_datacenter", "datacenter", "edge_location"],
+        # the identity of a server ends in its PoP: cache-fra-etou8220131-FRA
+        "pop": {
+            "from": ["geo_datacenter", "datacenter", "edge_location", "fastly_server"],
+            "pattern": "^(?:cache-.*-)?(.+)$",
+        },
         "client_ip": ["client_ip", "ip"],
         "asn": {"from": ["client_as_number", "client_asn", "geo_asn"]},
         "country": "geo_country_code",
@@ -56,7 +65,8 @@ PRESET = FieldMap.model_validate(
         "extra": ["service_id", "service_version", "origin_host", "response_age", "is_cacheable"],
         "ignore": [
             "service", "version", "ddsource", "ddtags", "is_h2", "is_ipv6", "geo_city",
-            "geo_latitude", "geo_longitude", "socket_cwnd", "socket_nexthop", "socket_ploss",
+            "geo_country", "response_reason", "geo_latitude", "geo_longitude", "socket_cwnd",
+            "socket_nexthop", "socket_ploss",
             "socket_tcpi_rcv_mss", "socket_tcpi_snd_mss", "socket_tcpi_rtt", "socket_tcpi_rttvar",
             "socket_tcpi_rcv_rtt", "socket_tcpi_rcv_space", "socket_tcpi_last_data_sent",
             "socket_tcpi_total_retrans", "socket_tcpi_delta_retrans",
@@ -66,7 +76,8 @@ PRESET = FieldMap.model_validate(
 #: two of these keys and a time are in no other vendor's log
 TELLING = (
     "geo_datacenter", "time_elapsed", "resp_body_size", "cache_status", "tls_client_protocol",
-    "fastly_info", "service_id", "edge_location", "date_time",
+    "fastly_info", "service_id", "edge_location", "date_time", "response_state",
+    "response_body_size", "fastly_server", "fastly_is_edge",
 )  # fmt: skip
 
 
@@ -74,7 +85,7 @@ class Fastly(JsonMap):
     """Fastly's log streaming."""
 
     name = "fastly"
-    version = 2
+    version = 3
     cdn = "fastly"
     preset = PRESET
     default_prefix = "syslog"

@@ -139,7 +139,7 @@ class GoogleCdn(Family):
 
     name = "gcp_cdn"
     judges_times_as_read = True
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "gcp"
 
@@ -238,7 +238,8 @@ class GoogleCdn(Family):
             "origin_ip": f"coalesce({_text(_payload('originIp'))}, {_text(_http('serverIp'))})",
             "origin_ttfb_ms": sql.sane_ms("origin_ttfb_d"),
             "origin_duration_ms": sql.sane_ms("origin_took_d"),
-            "error_detail": f"case when {_DETAILS} like 'response_%' then null "
+            "error_detail": f"case when {_DETAILS} like 'response_%' "
+            f"or {_DETAILS} like 'redirect%' or {_DETAILS} = 'byte_range_caching' then null "
             f"else {_text(_DETAILS)} end",
             "is_viewer": f"{_text(_payload('backendLatency'))} is null",
             "object_type": "object_type_of(path_d, ext_d)",

@@ -18,6 +18,8 @@ _COMBINED = re.compile(
     rb"(?P<absolute>[A-Z]+ https?://)?"
 )
 _SQUID = re.compile(rb"\d{9,10}\.\d{3} +\d+ \S+ [A-Z_]+/\d{3} \d+ ")
+#: a hyphen for no bytes, and lines that end with the bytes, as no nginx writes them
+_APACHE_BYTES = re.compile(rb'" \d{3} (?:-[ \r\n]|\d+\r?\n)')
 _NAMED_SERVER = re.compile(rb"[A-Za-z0-9.-]+:\d{1,5} \S+ \S+ ")
 
 
@@ -60,9 +62,10 @@ def keys_look(head: bytes, telling: Collection[str], least: int, score: float = 
 def server_of(head: bytes) -> str | None:
     """Return the server whose access log the first line that looks like one is.
 
-    Combined is the same in nginx and Apache. What only Apache writes (a quote behind a backslash,
-    the server's name in front) tells it; the rest is taken for nginx. With whole seconds and no
-    duration the instant is the same: the one calls it the end, the other the start.
+    Combined is the same in nginx and Apache. What only Apache writes tells it, wherever in the head
+    it stands: a quote behind a backslash, a hyphen for no bytes, lines that end with the bytes, the
+    server's name in front. The rest is taken for nginx. With whole seconds and no duration the
+    instant is the same: the one calls it the end, the other the start.
     """
     for line in first_lines(head):
         if _SQUID.match(line):
@@ -72,5 +75,6 @@ def server_of(head: bytes) -> str | None:
             continue
         if found["absolute"]:
             return "varnishncsa"
-        return "apache" if b'\\"' in line or _NAMED_SERVER.match(line) else "nginx"
+        is_apache = b'\\"' in head or _APACHE_BYTES.search(head)
+        return "apache" if is_apache or _NAMED_SERVER.match(line) else "nginx"
     return None

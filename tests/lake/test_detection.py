@@ -111,6 +111,17 @@ LINES = {
     "a user with a blank": (b"192.0.2.7 - a b " + STAMP + b' "GET / HTTP/1.1' + TAIL, "nginx"),
     "an escaped quote": (FIRST + b'/\\" HTTP/1.1' + TAIL, "apache"),
     "a named server": (b"a.example:80 " + FIRST + b"/ HTTP/1.1" + TAIL, "apache"),
+    "an escaped quote further on": (
+        FIRST + b"/ HTTP/1.1" + TAIL + b"\n" + FIRST + b'/\\" HTTP/1.1' + TAIL,
+        "apache",
+    ),
+    "a hyphen for no bytes": (FIRST + b'/ HTTP/1.1" 304 - "-" "A"', "apache"),
+    "a hyphen for no bytes further on": (
+        (FIRST + b"/ HTTP/1.1" + TAIL + b"\n") * 99 + FIRST + b'/ HTTP/1.1" 304 - "-" "A"',
+        "apache",
+    ),
+    "common, without referer and agent": (FIRST + b'/ HTTP/1.1" 200 14', "apache"),
+    "common by CRLF": (FIRST + b'/ HTTP/1.1" 200 14\r', "apache"),
     "an absolute URI": (FIRST + b"http://a/ HTTP/1.1" + TAIL, "varnishncsa"),
     "Squid": (SQUID, "squid"),
     "prose": (b"16/Nov/2026 Service Unavailable", None),
@@ -155,6 +166,9 @@ SHAPES = {
     b"#Fields: date time sc-status\n2026-11-16 10:00:00 200\n":
         "delimited text, 3 columns named, delimiter space",
     b'{"a": 1}\n': "JSON objects",
+    b'[{"a": 1},\n{"a": 2}]\n': "JSON over several lines, where a record a line is expected",
+    b'{\n  "a": 1\n}\n': "JSON over several lines, where a record a line is expected",
+    b"[Mon Nov 16 10:00:00 2026] [error] no\n": None,
     b"one, two and three\nfour\n": None,
     b"a,b\n1,2\n": None,
 }  # fmt: skip
@@ -166,6 +180,13 @@ def test_what_a_log_of_nobody_is_made_of_is_said(number):
     found = detect_head(head, "x.log")
     assert (found.family, found.shape) == (None, shape)
     assert (f"none of them ({shape})" if shape else "found none of them in") in found.detail
+
+
+def test_a_log_of_other_line_ends_is_refused_as_such():
+    head = b"#Fields: date time sc-status x-edge-location\r2026-11-16\t10:00:00\t200\tFRA\r"
+    with pytest.raises(RefusedError) as refused:
+        detect(io.BytesIO(head), "x.log")
+    assert refused.value.reason == "cr_line_ends"
 
 
 def test_a_w3c_log_without_an_edge_is_not_taken_for_cloudfronts():
