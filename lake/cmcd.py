@@ -4,8 +4,8 @@ Works on Arrow after the typed read. The text is percent-encoded once, as in a q
 columns are encoded on the way here (`cmcd_text` in lake.canonical), and a log that encodes what it
 logs once more says so (`TWICE`). Players repeat themselves: a chunk of 50,000 requests has some
 700,000 pairs `key=value` and a fraction of that distinct ones, so texts are cut before they are
-decoded, and each distinct pair is decoded and cast once (lake.cmcd_pairs). Of equal keys the first
-counts. What one pair says is in lake.cmcd_keys.
+decoded, and each distinct pair is decoded and cast once (lake.cmcd_pairs). Of equal keys the last
+counts (RFC 8941, 3.2). What one pair says is in lake.cmcd_keys.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _read_cut(split: pa.ListArray, known: KnownPairs) -> _Pairs:
     bits = distinct.column("flaws").to_numpy()
     if bits[places].any():
         flaws[row[firsts]] = np.bitwise_or.reduceat(bits[which], firsts)
-    if is_unsorted := bool(disorder.any()):
+    if disorder.any():
         later = np.flatnonzero(disorder) + 1
         is_same = code[later] == code[later - 1]
         flaws[row[later[~is_same]]] |= BIT["unsorted"]
@@ -175,12 +175,12 @@ def _read_cut(split: pa.ListArray, known: KnownPairs) -> _Pairs:
     if doubt[places].any():
         again = np.unique(row[doubt[which]]).astype(np.int64)
     present = np.unique(codes[places])
-    at = _placed(np.searchsorted(present, codes), which, row, count, is_unsorted=is_unsorted)
+    at = _placed(np.searchsorted(present, codes), which, row, count)
     known_at = {c: at[n] for n, c in enumerate(present.tolist()) if c}
     return _Pairs(distinct, known_at, flaws, again)
 
 
-def _placed(rank: _Ints, which: _Ints, row: _Ints, count: int, *, is_unsorted: bool) -> _Ints:
+def _placed(rank: _Ints, which: _Ints, row: _Ints, count: int) -> _Ints:
     """Return of each rank of a key the pair that each text has of it, or -1.
 
     rank: of each known pair's key. which, row: of each pair of the texts, the known one and the
@@ -189,10 +189,7 @@ def _placed(rank: _Ints, which: _Ints, row: _Ints, count: int, *, is_unsorted: b
     ranks = int(rank.max(initial=-1)) + 1
     at = np.full(ranks * count, -1, dtype=np.int32)
     places = (rank * count).astype(np.int32)[which] + row
-    if is_unsorted:  # backwards: of equal keys the first is written last
-        at[places[::-1]] = which[::-1]
-    else:
-        at[places] = which
+    at[places] = which  # of equal places the last is written last
     return at.reshape(ranks, count)
 
 
