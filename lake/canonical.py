@@ -41,18 +41,24 @@ MACROS = (
        then split_part(split_part('&' || query, '&CMCD=', 2), '&', 1) end""",
     # a CMCD dictionary as it stands in a header or a column, as a query would hold it
     "create or replace macro cmcd_text(dictionary) as url_encode(dictionary)",
-    # a CMCD dictionary out of a JSON object; tokens lose their quotes, arrays become inner lists
+    # a value of JSON as an item of RFC 8941, whose strings have no escapes but of quote and backslash
+    r"""create or replace macro cmcd_item(v) as case when json_type(v) = 'VARCHAR'
+       then '"' || replace(replace(v ->> '$', '\', '\\'), '"', '\"') || '"'
+       else cast(v as varchar) end""",
+    # a CMCD dictionary out of a JSON object; tokens lose their quotes, arrays become inner lists,
+    # and its keys, which have no order, are sorted
     """create or replace macro cmcd_of_json(object) as
        array_to_string(list_filter(list_transform(
-         map_entries(try(cast(cast(object as json) as map(varchar, json)))),
+         list_sort(map_entries(try(cast(cast(object as json) as map(varchar, json))))),
          lambda m: case when not regexp_full_match(m.key, '[A-Za-z0-9_.-]+') then null
            else case json_type(m.value)
-             when 'BOOLEAN' then case when cast(m.value as varchar) = 'true' then m.key end
+             when 'BOOLEAN' then m.key || case when cast(m.value as varchar) = 'true' then ''
+               else '=?0' end
              when 'NULL' then null
              when 'ARRAY' then m.key || '=(' || array_to_string(list_transform(
-               try_cast(m.value as json[]), lambda i: cast(i as varchar)), ' ') || ')'
+               try_cast(m.value as json[]), lambda i: cmcd_item(i)), ' ') || ')'
              else m.key || '=' || case when m.key in ('ot', 'sf', 'st', 'sta', 'e')
-               then m.value ->> '$' else cast(m.value as varchar) end end end),
+               then m.value ->> '$' else cmcd_item(m.value) end end end),
          lambda m: m is not null), ',')""",
     # CMCD-Object, -Request, -Session and -Status out of a JSON object of headers, in any case; an
     # empty member between them, because their keys are sorted header by header

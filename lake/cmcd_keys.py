@@ -101,30 +101,40 @@ _SAID = " ".join(
 )
 
 
-def _item_of(*types: str) -> str:
+def item_of(raw: str, *types: str) -> str:
     """Return the SQL of the item of an inner list that belongs to one of these object types."""
     wanted = "|".join(types)
     return (
-        "nullif(regexp_extract(raw, "
-        rf"'[( +]([^;() +]+)(?:;[^ +()]*)?;ot=\"?(?:{wanted})\"?[;) +]', 1), '')"
+        f"nullif(regexp_extract({raw}, "
+        rf"'[( +]([^;() +]+)(?:;[ +]*[^; +()]*)*;[ +]*ot=\"?(?:{wanted})\"?[;) +]', 1), '')"
     )
 
 
 _FIRST = r"regexp_extract(raw, '^\([ +]*([^;() +]*)', 1)"
-#: what stands in a list of texts, without quotes and brackets
-_TEXTS = "trim(replace(replace(raw, '\" \"', ' '), '\"', ''), '() ')"
+
+
+def texts_of(raw: str) -> str:
+    """Return the SQL of the texts of a list, or of one, with a space between."""
+    texts = f"""array_to_string(regexp_extract_all({raw}, '"((?:[^"\\\\]|\\\\.)*)"', 1), ' ')"""
+    return (
+        f"case when contains({raw}, '\\') then regexp_replace({texts}, '\\\\(.)', '\\1', 'g') "
+        f"when contains({raw}, '\"') then {texts} else trim({raw}, '() ') end"
+    )
+
+
 _ITEM = f"""case when starts_with(raw, '(') then
-    case when {_is("string")} then {_TEXTS}
-      else coalesce({_item_of("v", "av")}, {_FIRST}) end
+    case when {_is("string")} then {texts_of("raw")}
+      else coalesce({item_of("raw", "v", "av")}, {_FIRST}) end
   when not contains(raw, ';') then raw
   when starts_with(raw, '"') then
     coalesce(nullif(regexp_extract(raw, '^"(?:[^"\\\\]|\\\\.)*"'), ''), raw)
   else split_part(raw, ';', 1) end"""
-_VALUE = r"""case when not contains(item, '"') then item
+_VALUE = rf"""case when not contains(item, '"') or starts_with(raw, '(') and {_is("string")} then item
   when contains(item, '\') and starts_with(item, '"') then
     regexp_replace(item[2:case when ends_with(item, '"') then -2 else -1 end], '\\(.)', '\1', 'g')
   else replace(item, '"', '') end"""
-_AUDIO = f"case when starts_with(raw, '(') then try_cast({_item_of('a')} as double) end"
+_AUDIO_ITEM = item_of("raw", "a")
+_AUDIO = f"case when starts_with(raw, '(') then try_cast({_AUDIO_ITEM} as double) end"
 _TOTAL = rf"""case when not ({_is("total")}) then null
   when starts_with(raw, '(') then
     list_sum(list_transform(regexp_extract_all(raw, '[( +]([0-9.]+)', 1),
@@ -170,11 +180,6 @@ _FLAWS = f"""case when code = 0 then
       (starts_with(raw, '(') and not contains(raw, ')')) then {BIT["bad_syntax"]} else 0 end
   + case when ({_is("later")}) or starts_with(raw, '(')
       then {BIT["missing_version"]} else 0 end"""
-#: what stands between `=` and the end, spaces before a parameter left out
-_RAW = r"""case when not has_value then ''
-  when contains(pair, '; ') and not contains(pair, '"')
-  then regexp_replace(trim(substr(pair, strpos(pair, '=') + 1)), '; +', ';', 'g')
-  else trim(substr(pair, strpos(pair, '=') + 1)) end"""
 
 
 def pairs_sql(table: str, once: str, pair: str, doubtful: str) -> str:
@@ -198,7 +203,7 @@ def pairs_sql(table: str, once: str, pair: str, doubtful: str) -> str:
       from (select *, {_ITEM} as item
       from (select *, cast({_OF_KEY} as integer[])[code + 1] as traits
       from (select *, coalesce(list_position({list(KEYS)}, key), 0) as code,
-          {_RAW} as raw
+          case when has_value then trim(substr(pair, strpos(pair, '=') + 1)) else '' end as raw
       from (select *, trim(split_part(named, ';', 1)) as key,
           contains(pair, '=') and not contains(named, ';') as has_value,
           {_ODD.format("pair")} as is_odd,

@@ -118,7 +118,8 @@ class AccessLog(Family):
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return times, request line, host, path, query and cache status."""
         f = Fields(layout)
-        return {**access.times(layout), **access.request(f), **self._cache(f)}
+        asked = access.request(f)
+        return {**access.times(layout), **asked, "cmcd_q": "cmcd_of(query_d)", **self._cache(f)}
 
     def _cache(self, f: Fields) -> dict[str, str]:
         return {"cache_w": f"lower({self.cache_word(f)})", "cache_d": self.cache_sql()}
