@@ -41,7 +41,7 @@ MACROS = (
        then split_part(split_part('&' || query, '&CMCD=', 2), '&', 1) end""",
     # a CMCD dictionary as it stands in a header or a column, as a query would hold it
     "create or replace macro cmcd_text(dictionary) as url_encode(dictionary)",
-    # a value of JSON as an item of RFC 8941, whose strings have no escapes but of quote and backslash
+    # a value of JSON as an item of RFC 8941, whose strings escape quote and backslash alone
     r"""create or replace macro cmcd_item(v) as case when json_type(v) = 'VARCHAR'
        then '"' || replace(replace(v ->> '$', '\', '\\'), '"', '\"') || '"'
        else cast(v as varchar) end""",
@@ -68,15 +68,21 @@ MACROS = (
            list_filter(try(json_keys(headers)), lambda k: lower(k) in
              ('cmcd-object', 'cmcd-request', 'cmcd-session', 'cmcd-status')),
            lambda k: url_encode(headers ->> ('$."' || k || '"'))), '%2C%20%2C'), '') end""",
+    # init.mp4, init-stream0.m4s, video_init.cmfv; not /initial/1.mp4
+    """create or replace macro segment_of(path) as
+       case when contains(path, 'init') and regexp_matches(path, 'init([^a-z/][^/]*)?$')
+            then 'init' else 'segment' end""",
     # extension: a column, as a case reads its operand again for each of its branches
     """create or replace macro object_type_of(path, extension) as
        case extension
          when 'm3u8' then 'manifest' when 'mpd' then 'manifest'
          when 'key' then 'key'
          when 'vtt' then 'caption' when 'srt' then 'caption' when 'ttml' then 'caption'
-         when 'ts' then 'segment' when 'm4s' then 'segment' when 'cmfv' then 'segment'
-         when 'cmfa' then 'segment' when 'aac' then 'segment'
-         when 'mp4' then case when contains(path, 'init') then 'init' else 'mp4' end
+         when 'ts' then 'segment' when 'm4s' then segment_of(path) when 'mp4' then segment_of(path)
+         when 'm4v' then segment_of(path) when 'm4a' then segment_of(path)
+         when 'cmfv' then segment_of(path) when 'cmfa' then segment_of(path)
+         when 'aac' then 'segment' when 'webm' then segment_of(path)
+         when 'cmft' then 'caption' when 'webvtt' then 'caption'
          else 'other' end""",
     """create or replace macro stream_kind_of(path) as
        case when ends_with(path, '.m3u8') or ends_with(path, '.ts')
@@ -92,7 +98,7 @@ AS_LOGGED = (
 )
 
 
-def path_steps(path: str) -> dict[str, str]:
+def path_steps(path: str, times: int = 3) -> dict[str, str]:
     """Return the derived columns that end in path_d, the path decoded to its fixpoint, and ext_d.
 
     Three times reaches the fixpoint of everything seen in real logs (%25252B). ext_d: what stands
@@ -100,9 +106,8 @@ def path_steps(path: str) -> dict[str, str]:
     """
     return {
         "path_0": path,
-        "path_1": "decode_once(path_0)",
-        "path_2": "decode_once(path_1)",
-        "path_d": "decode_once(path_2)",
+        **{f"path_{n}": f"decode_once(path_{n - 1})" for n in range(1, times)},
+        "path_d": f"decode_once(path_{times - 1})",
         "ext_d": "case when contains(path_d, '.') "
         "then lower(split_part(path_d, '.', -1)) else '' end",
     }

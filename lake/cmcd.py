@@ -32,9 +32,14 @@ TEXT = "cmcd"
 TWICE = "cmcd_twice"
 SECOND = "cmcd_v2"
 FLAWS = "cmcd_deviations"
-#: the object type of a path that ends in it: a segment, unless the player calls it an init segment
-MP4 = "mp4"
+#: of CMCD's object types, what is told of an object whose path does not tell
+KINDS = {
+    "m": "manifest", "i": "init", "a": "segment", "v": "segment", "av": "segment",
+    "c": "caption", "tt": "caption", "k": "key",
+}  # fmt: skip
 
+_TYPES, _SAID = pa.array(KINDS), pa.array(KINDS.values())
+_FINER = pa.array(["i", "c", "tt"])
 _VERSION = CODES["v"]
 #: members of a dictionary (RFC 8941): a comma in a quoted string is none between members, a quote
 #: that nothing ends is a character like others
@@ -262,11 +267,17 @@ def _of(texts: pa.Array, rows: _Ints) -> pa.Array:
 
 
 def _with_kinds(rows: pa.Table, object_type: pa.Array, stream_format: pa.Array) -> pa.Table:
-    """Return rows whose kinds heed the player's word; so far they heeded the path alone."""
+    """Return rows whose kinds heed the player's word where the path does not tell."""
     by_path = rows.column("object_type")
-    is_init = pc.fill_null(pc.equal(object_type, "i"), fill_value=False)
-    of_mp4 = pc.if_else(is_init, "init", "segment")
-    kinds = pc.if_else(pc.equal(by_path, MP4), of_mp4, by_path)
+    kinds = by_path
+    if object_type.null_count < len(object_type):
+        # a path rarely tells an init segment from another, and never one of captions
+        is_finer = pc.and_(pc.equal(by_path, "segment"), pc.is_in(object_type, _FINER))
+        is_wide = pc.or_(is_finer, pc.equal(by_path, "other"))
+        said = _SAID.take(pc.index_in(object_type, _TYPES))
+        is_told = pc.and_(is_wide, said.is_valid())
+        if pc.any(is_told).as_py():
+            kinds = pc.if_else(is_told, said, by_path)
     streams = rows.column("stream_kind")
     is_hls = pc.fill_null(pc.equal(stream_format, "h"), fill_value=False)
     is_dash = pc.and_(

@@ -129,7 +129,8 @@ _ITEM = f"""case when starts_with(raw, '(') then
   when starts_with(raw, '"') then
     coalesce(nullif(regexp_extract(raw, '^"(?:[^"\\\\]|\\\\.)*"'), ''), raw)
   else split_part(raw, ';', 1) end"""
-_VALUE = rf"""case when not contains(item, '"') or starts_with(raw, '(') and {_is("string")} then item
+_VALUE = rf"""case when not contains(item, '"') then item
+  when starts_with(raw, '(') and {_is("string")} then item
   when contains(item, '\') and starts_with(item, '"') then
     regexp_replace(item[2:case when ends_with(item, '"') then -2 else -1 end], '\\(.)', '\1', 'g')
   else replace(item, '"', '') end"""

@@ -132,7 +132,7 @@ class AkamaiDataStream2(Family):
             "host_l": 'plain_host(null_if_empty("reqHost"))',
             **sql.path_steps(
                 'case when starts_with("reqPath", \'/\') then "reqPath" '
-                "else '/' || null_if_empty(\"reqPath\") end"
+                "when \"reqPath\" = '' then '/' else '/' || null_if_empty(\"reqPath\") end"
             ),
             "query_d": 'null_if_empty("queryStr")',
             "cmcd_0": f'coalesce(null_if_empty("cmcd"), {_CMCD_QUERY})',

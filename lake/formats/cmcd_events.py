@@ -25,9 +25,7 @@ from lake.lines import Lines
 from lake.source import Source
 
 #: a dictionary's or an object's session, as an identifier: what looks otherwise is none
-_SESSION = re.compile(
-    rf'''(?:sid=|"sid"\s*:\s*)"{SESSION}"|sid={SESSION}\s*(?:[,;]|$)'''
-)
+_SESSION = re.compile(rf'''(?:sid=|"sid"\s*:\s*)"{SESSION}"|sid={SESSION}\s*(?:[,;]|$)''')
 _PLAIN = rf"({SESSION})\s*(?:[,;]|$)"
 _MARK = "\ufeff"
 _LAYOUT = Layout({"line": "VARCHAR"}, ("line",))
@@ -77,9 +75,9 @@ _TYPE = f"""case e_d when 'ps' then coalesce({_STATE}, 'other')
 
 
 #: durations of all starvations that a report gives
-_STALLS = r"""case when bsd_d is not null then cast(list_sum(list_transform(
-    regexp_extract_all(bsd_d, '(?:^|[( ])([0-9.]+)', 1), lambda x: try_cast(x as double))) as bigint)
-  end"""
+_STALLS = r"""cast(list_sum(list_transform(
+    regexp_extract_all(bsd_d, '(?:^|[( ])([0-9.]+)', 1), lambda x: try_cast(x as double)))
+  as bigint)"""
 
 
 class CmcdEvents(Family):
