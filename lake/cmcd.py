@@ -23,6 +23,7 @@ from pyiceberg.types import StructType
 from lake.arrow_schema import arrow_type
 from lake.cmcd_columns import CMCD, CMCD_V2
 from lake.cmcd_keys import BIT, CODES, COLUMNS, DEVIATIONS, key_of, kind_of
+from lake.cmcd_kinds import with_kinds
 from lake.cmcd_pairs import ENCODED, ENCODED_TWICE, PLAIN, KnownPairs, numbered
 from lake.engine import Engine
 
@@ -32,18 +33,13 @@ TEXT = "cmcd"
 TWICE = "cmcd_twice"
 SECOND = "cmcd_v2"
 FLAWS = "cmcd_deviations"
-#: of CMCD's object types, what is told of an object whose path does not tell
-KINDS = {
-    "m": "manifest", "i": "init", "a": "segment", "v": "segment", "av": "segment",
-    "c": "caption", "tt": "caption", "k": "key",
-}  # fmt: skip
 
-_TYPES, _SAID = pa.array(KINDS), pa.array(KINDS.values())
-_FINER = pa.array(["i", "c", "tt"])
 _VERSION = CODES["v"]
 #: members of a dictionary (RFC 8941): a comma in a quoted string is none between members, a quote
 #: that nothing ends is a character like others
 _MEMBERS = r"""regexp_extract_all(pair, '(?:"(?:[^"\\]|\\.)*"|[^,])+')"""
+#: the bits of keys that are nobody's, as a whole text that is still encoded looks like one
+_STRANGE = BIT["unknown_key"] | BIT["custom_key"]
 
 _Ints = npt.NDArray[np.signedinteger[Any]]
 _Flags = npt.NDArray[np.bool_]
@@ -99,19 +95,19 @@ class CmcdReader:
         rows = rows.append_column(FLAWS, _words(found.flaws))
         if "object_type" not in rows.column_names:
             return rows
-        return _with_kinds(rows, values["ot"], values["sf"])
+        return with_kinds(rows, values["ot"], values["sf"])
 
     def _found_twice(self, texts: pa.Array) -> _Pairs:
         """Return the pairs of texts that were encoded once more; others are decoded first."""
         whole = _read(texts, self._twice)
         parts = [(np.arange(len(texts)), whole)]
-        again = whole.again
+        again = np.union1d(whole.again, _still_encoded(texts, whole, "25"))
         if len(again):
             decoded = self._decoded(_of(texts, again))
             parts.append((again, self._found(decoded)))
         return _joined(parts, np.zeros(len(texts), dtype=np.int64))
 
-    def _found(self, texts: pa.Array) -> _Pairs:
+    def _found(self, texts: pa.Array, *, is_decoded: bool = False) -> _Pairs:
         """Return the pairs of all texts.
 
         Where commas are encoded throughout, texts are cut before they are decoded: then only
@@ -134,7 +130,14 @@ class CmcdReader:
             if len(careful):
                 members = self._members(_of(plain, careful))
                 parts.append((rest[careful], _read_cut(members, self._plain)))
-        return _joined(parts, flaws)
+        found = _joined(parts, flaws)
+        deeper = _still_encoded(texts, found)
+        if is_decoded or not len(deeper):
+            return found
+        inner = self._found(self._decoded(_of(texts, deeper)), is_decoded=True)
+        flaws = np.zeros(len(texts), dtype=np.int64)
+        flaws[deeper] = BIT["encoded_twice"]
+        return _joined([(np.arange(len(texts)), found), (deeper, inner)], flaws)
 
     def _decoded(self, texts: pa.Array) -> pa.Array:
         return self._of_each("decode_once(pair)", texts)
@@ -217,6 +220,21 @@ def _values(found: _Pairs, name: str, count: int) -> pa.Array:
     return column.combine_chunks().take(pa.array(at, mask=at < 0))
 
 
+def _still_encoded(texts: pa.Array, found: _Pairs, more: str = "") -> _Ints:
+    """Return the texts that a player encoded twice (Media3 1.2 does): no equals sign is left.
+
+    more: what a percent sign is followed by in a log that encodes what it logs once more.
+    """
+    strange = np.flatnonzero(found.flaws & _STRANGE)
+    if not len(strange):
+        return strange
+    some = _of(texts, strange)
+    is_deep = pc.match_substring_regex(some, f"(?i)%{more}25(3D|2C)")
+    is_plain = pc.match_substring_regex(some, f"(?i)=|%3D|%{more}3D")
+    is_twice = pc.and_(is_deep, pc.invert(is_plain))
+    return strange[is_twice.to_numpy(zero_copy_only=False)]
+
+
 def _words(flaws: _Ints) -> pa.Array:
     """Return the deviations of each text as words, null where there are none."""
     distinct, which = np.unique(flaws, return_inverse=True)
@@ -264,25 +282,3 @@ def _joined(parts: list[tuple[_Ints, _Pairs]], flaws: _Ints) -> _Pairs:
 def _of(texts: pa.Array, rows: _Ints) -> pa.Array:
     """Return some texts; rows: ascending, each once."""
     return texts if len(rows) == len(texts) else texts.take(pa.array(rows))
-
-
-def _with_kinds(rows: pa.Table, object_type: pa.Array, stream_format: pa.Array) -> pa.Table:
-    """Return rows whose kinds heed the player's word where the path does not tell."""
-    by_path = rows.column("object_type")
-    kinds = by_path
-    if object_type.null_count < len(object_type):
-        # a path rarely tells an init segment from another, and never one of captions
-        is_finer = pc.and_(pc.equal(by_path, "segment"), pc.is_in(object_type, _FINER))
-        is_wide = pc.or_(is_finer, pc.equal(by_path, "other"))
-        said = _SAID.take(pc.index_in(object_type, _TYPES))
-        is_told = pc.and_(is_wide, said.is_valid())
-        if pc.any(is_told).as_py():
-            kinds = pc.if_else(is_told, said, by_path)
-    streams = rows.column("stream_kind")
-    is_hls = pc.fill_null(pc.equal(stream_format, "h"), fill_value=False)
-    is_dash = pc.and_(
-        pc.fill_null(pc.equal(stream_format, "d"), fill_value=False), pc.equal(streams, "other")
-    )
-    streams = pc.if_else(is_hls, "hls", pc.if_else(is_dash, "dash", streams))
-    rows = rows.set_column(rows.schema.get_field_index("object_type"), "object_type", kinds)
-    return rows.set_column(rows.schema.get_field_index("stream_kind"), "stream_kind", streams)

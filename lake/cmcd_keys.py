@@ -49,6 +49,7 @@ DEVIATIONS = (
     "repeated_key",  # the last counts
     "missing_version",  # keys or lists of version 2 without v=2
     "unknown_token",  # a token that says nothing the specification knows: kept as it is
+    "encoded_twice",  # percent-encoded once more than a query is
 )
 BIT = {word: 1 << at for at, word in enumerate(DEVIATIONS)}
 

@@ -119,7 +119,8 @@ def test_what_is_compared_is_there(seen):
     found = seen("cloudflare_logpush", [("/a.m4s", q) for q in QUERIES.values()], judged=False)
     rows = dict(zip(QUERIES, found, strict=True))
     given = {n: (r["cmcd"] or {}).get("br") for n, r in rows.items()}
-    full = ("whole", "first", "middle", "last", "small escapes", "second", "half", "question mark")
+    full = ("whole", "first", "middle", "last", "small escapes", "second", "half", "twice",
+            "question mark")  # fmt: skip
     assert {n for n, br in given.items() if br == 3200.0} == set(full)
     assert given["broken"] == given["long"] == 1.0
     assert {n for n, r in rows.items() if r["cmcd"] is None} == {
