@@ -100,7 +100,7 @@ class CmcdReader:
     def _found_twice(self, texts: pa.Array) -> _Pairs:
         """Return the pairs of texts that were encoded once more; others are decoded first."""
         whole = _read(texts, self._twice)
-        parts = [(np.arange(len(texts)), whole)]
+        parts: list[tuple[_Ints, _Pairs]] = [(np.arange(len(texts)), whole)]
         again = np.union1d(whole.again, _still_encoded(texts, whole, "25"))
         if len(again):
             decoded = self._decoded(_of(texts, again))
@@ -225,14 +225,15 @@ def _still_encoded(texts: pa.Array, found: _Pairs, more: str = "") -> _Ints:
 
     more: what a percent sign is followed by in a log that encodes what it logs once more.
     """
-    strange = np.flatnonzero(found.flaws & _STRANGE)
+    strange: _Ints = np.flatnonzero(found.flaws & _STRANGE)
     if not len(strange):
         return strange
     some = _of(texts, strange)
     is_deep = pc.match_substring_regex(some, f"(?i)%{more}25(3D|2C)")
     is_plain = pc.match_substring_regex(some, f"(?i)=|%3D|%{more}3D")
     is_twice = pc.and_(is_deep, pc.invert(is_plain))
-    return strange[is_twice.to_numpy(zero_copy_only=False)]
+    chosen: _Ints = strange[is_twice.to_numpy(zero_copy_only=False)]
+    return chosen
 
 
 def _words(flaws: _Ints) -> pa.Array:

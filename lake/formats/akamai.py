@@ -62,9 +62,10 @@ _TAKEN = sql.sane_ms(
 _PREFIX = "^(//|%2[Ff]%2[Ff])[^/@%]*(@|%40)[A-Za-z](/|%2[Ff])"
 _CMCD_QUERY = """case when contains(query_d, 'cmcd=')
   then cmcd_of(replace(query_d, 'cmcd=', 'CMCD=')) else cmcd_of(query_d) end"""
+# behind the prefix it is Akamai, not the player, that encodes quotes and leaves commas
 _CMCD = f"""case when cmcd_0 is null or not (starts_with(cmcd_0, '//')
   or starts_with(lower(left(cmcd_0, 6)), '%2f%2f')) then cmcd_0
-  else regexp_replace(cmcd_0, '{_PREFIX}', '') end"""
+  else regexp_replace(replace(cmcd_0, '%22', '"'), '{_PREFIX}', '') end"""
 _SOURCE = """upper("cacheRefreshSrc")"""
 _CACHE = f"""case "cacheStatus"
   when '1' then case when {_SOURCE} = 'ORIGIN' then 'REVALIDATED' else 'HIT' end

@@ -128,6 +128,25 @@ def test_what_is_compared_is_there(seen):
     }  # fmt: skip
 
 
+def test_a_map_joins_the_four_headers_and_reads_an_object(parse, make, feed_of):
+    names = ("object", "request", "session", "status")
+    base = feed_of("json_map").map.model_dump(by_alias=True, exclude_unset=True)
+    joined = {**base, "cmcd": {"join": [f"cmcd_{n}" for n in names]}}
+    source = feed_of("json_map", map=joined)
+    said = ("br=3200,ot=v", "bl=900,su", 'cid="a, b",sid="s-1"', "bs")
+    headers = {f"cmcd_{n}": text for n, text in zip(names, said, strict=True)}
+    row = parse("json_map", make.line("json_map", headers), source=source).rows[0]
+    given = {"bl": 900, "br": 3200.0, "bs": True, "cid": "a, b", "ot": "v", "sid": "s-1",
+             "su": True}  # fmt: skip
+    assert {k: v for k, v in row["cmcd"].items() if v is not None} == given
+    assert row["cmcd_deviations"] is None
+
+    source = feed_of("json_map", map={**base, "cmcd": {"from": "player"}})
+    row = parse("json_map", make.line("json_map", {"player": given}), source=source).rows[0]
+    assert {k: v for k, v in row["cmcd"].items() if v is not None} == given
+    assert row["cmcd_deviations"] is None
+
+
 KINDS = {
     ("/a/init.mp4", None): "init", ("/a/init-stream0.m4s", None): "init",
     ("/a/video_init.cmfv", None): "init", ("/initial/1.mp4", None): "segment",
