@@ -29,8 +29,10 @@ _SESSION = re.compile(rf'''(?:sid=|"sid"\s*:\s*)"{SESSION}"|sid={SESSION}\s*(?:[
 _PLAIN = rf"({SESSION})\s*(?:[,;]|$)"
 _MARK = "\ufeff"
 _LAYOUT = Layout({"line": "VARCHAR"}, ("line",))
-#: the dictionary without what stands in quotes: there a comma separates and `=` assigns
-_BARE = r"""regexp_replace(dictionary, '"(?:[^"\\]|\\.)*"', '""', 'g')"""
+#: the dictionary without what stands in quotes, but for single words, as players quote tokens and
+#: numbers: there a comma separates and `=` assigns
+_BARE = r"""regexp_replace(regexp_replace(dictionary, '="([A-Za-z0-9_.:-]+)"', '=\1', 'g'),
+    '"(?:[^"\\]|\\.)*"', '""', 'g')"""
 
 
 def _member(text: str, key: str, value: str) -> str:
@@ -39,7 +41,7 @@ def _member(text: str, key: str, value: str) -> str:
 
 
 def _token(key: str) -> str:
-    return _member("bare", key, '"?([A-Za-z0-9.-]+)')
+    return _member("bare", key, "([A-Za-z0-9.-]+)")
 
 
 def _string(key: str) -> str:
