@@ -96,7 +96,7 @@ class AkamaiDataStream2(Family):
     """DataStream 2 as JSON, one object a line."""
 
     name = "akamai_ds2"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "akamai"
 

@@ -54,7 +54,7 @@ class Apache(AccessLog):
     """Access logs of Apache httpd."""
 
     name = "apache"
-    version = 2
+    version = 3
     hyphen_is_zero = True
     #: with the server's name first: plain combined fits its lines as well, with an odd user
     well_known = (f"%v:%p {_COMBINED}", _COMBINED, _COMMON)
@@ -68,7 +68,7 @@ class Varnish(AccessLog):
     """Logs of varnishncsa; its request line names an absolute URI."""
 
     name = "varnishncsa"
-    version = 2
+    version = 3
     hyphen_is_zero = True
     well_known = ('%h %l %u %t "%r" %s %b "%{Referer}i" "%{User-agent}i"',)
 

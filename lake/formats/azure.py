@@ -101,7 +101,7 @@ class AzureFrontDoor(Family):
     """FrontDoorAccessLog."""
 
     name = "azure_front_door"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "azure"
 

@@ -116,7 +116,7 @@ class CloudflareLogpush(Family):
 
     name = "cloudflare_logpush"
     judges_times_as_read = True
-    version = 5
+    version = 6
     record = CDN_REQUESTS
     cdn = "cloudflare"
     file_names = r"\d{8}T\d{6}Z_\d{8}T\d{6}Z_[0-9a-z]+\.log(\.gz)?$"

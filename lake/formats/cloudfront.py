@@ -48,7 +48,7 @@ class CloudFrontV1(Family):
     """Standard log v1."""
 
     name = "cloudfront_v1"
-    version = 4
+    version = 5
     record = CDN_REQUESTS
     cdn = "cloudfront"
     file_names = r"(^|/)[A-Z0-9]{6,20}\.\d{4}-\d{2}-\d{2}-\d{2}\.[0-9a-f]{8}\.gz$"

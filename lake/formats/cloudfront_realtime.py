@@ -37,7 +37,7 @@ class CloudFrontRealtime(Family):
     """Real-time log."""
 
     name = "cloudfront_realtime"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "cloudfront"
 

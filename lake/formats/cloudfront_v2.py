@@ -36,7 +36,7 @@ class CloudFrontV2(RecordFamily):
         """Return a look for the names of version 1 as keys of JSON."""
         return keys_look(head, ("x-edge-location", "sc-status"), 2)
 
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "cloudfront"
     containers = ("ndjson", "parquet")

@@ -26,34 +26,45 @@ from lake.source import Source
 
 #: a dictionary's or an object's session, as an identifier: what looks otherwise is none
 _SESSION = re.compile(rf'''(?:sid=|"sid"\s*:\s*)"{SESSION}"|sid={SESSION}\s*(?:[,;]|$)''')
-_PLAIN = rf"({SESSION})\s*(?:[,;]|$)"
+_PLAIN = rf"({SESSION})\s*(?:;.*)?"
 _MARK = "\ufeff"
 _LAYOUT = Layout({"line": "VARCHAR"}, ("line",))
-#: the dictionary without what stands in quotes, but for single words, as players quote tokens and
-#: numbers: there a comma separates and `=` assigns
-_BARE = r"""regexp_replace(regexp_replace(dictionary, '="([A-Za-z0-9_.:-]+)"', '=\1', 'g'),
-    '"(?:[^"\\]|\\.)*"', '""', 'g')"""
+#: the dictionary without what stands in quotes: there a comma separates and `=` assigns
+_WITHOUT_TEXTS = r"""regexp_replace(dictionary, '"(?:[^"\\]|\\.)*"', '""', 'g')"""
+#: the same with a comma in front of each member and no space behind one
+_BARE = r"""',' || trim(case when contains(plain_d, ', ') or contains(plain_d, chr(9))
+  then regexp_replace(plain_d, ',\s+', ',', 'g') else plain_d end)"""
+_QUOTED = r'((?:[^"\\]|\\.)*)"'
 
 
-def _member(text: str, key: str, value: str) -> str:
-    """Return the SQL of what a pattern finds behind a key: of the last one, as RFC 8941 has it."""
-    return f"nullif(regexp_extract({text}, '^(?:.*,)?\\s*{key}={value}', 1), '')"
-
-
-def _token(key: str) -> str:
-    return _member("bare", key, "([A-Za-z0-9.-]+)")
+def _quoted(key: str) -> str:
+    """Return the SQL of what stands in quotes behind a key, its escapes still in it."""
+    near = f"regexp_extract(split_part(dictionary_d, ',{key}=\"', -1), '^{_QUOTED}', 1)"
+    far = f"""regexp_extract(dictionary_d, ',\\s*{key}="{_QUOTED}', 1)"""
+    return (
+        f"case when contains(dictionary_d, ',{key}=\"') then {near} "
+        f"when contains(dictionary_d, '{key}=\"') then nullif({far}, '') end"
+    )
 
 
 def _string(key: str) -> str:
-    found = _member("dictionary", key, r'"((?:[^"\\]|\\.)*)"')
+    found = f"nullif({_quoted(key)}, '')"
     return (
         f"case when contains(dictionary, '\\') then regexp_replace({found}, '\\\\(.)', '\\1', 'g') "
         f"else {found} end"
     )
 
 
-def _list(key: str, text: str = "bare") -> str:
-    return _member(text, key, r"(\([^)]*\)|[^,;]+)")
+def _value(key: str) -> str:
+    """Return the SQL of what stands behind a key, the last of equal ones (RFC 8941, 3.2)."""
+    return (
+        f"case when contains(bare, ',{key}=\"') then {_quoted(key)} when contains(bare, ',{key}=') "
+        f"then split_part(split_part(bare, ',{key}=', -1), ',', 1) end"
+    )
+
+
+def _token(key: str) -> str:
+    return f"nullif(regexp_extract({_value(key)}, '^ *([A-Za-z0-9.-]+)', 1), '')"
 
 
 def _of_video(found: str) -> str:
@@ -64,6 +75,8 @@ def _of_video(found: str) -> str:
 
 #: a list of strings, or one
 _TEXTS = r'(\((?:"(?:[^"\\]|\\.)*"|[^")])*\)|"(?:[^"\\]|\\.)*")'
+_ERRORS = f"""case when contains(dictionary_d, 'ec=')
+  then nullif(regexp_extract(dictionary_d, ',\\s*ec={_TEXTS}', 1), '') end"""
 
 
 _STATE = """case sta_d when 's' then 'playbackRequest' when 'p' then 'playbackStart'
@@ -131,12 +144,15 @@ class CmcdEvents(Family):
         return {
             "dictionary": "case when starts_with(ltrim(line), '{') then cmcd_of_json(line) "
             "else line end",
+            "dictionary_d": "',' || dictionary",
+            "plain_d": _WITHOUT_TEXTS,
             "bare": _BARE,
-            "bl_d": _list("bl"),
-            "pb_d": _list("pb"),
-            "bsd_d": _list("bsd"),
-            "ec_d": _member("dictionary", "ec", _TEXTS),
-            "sid_d": f"coalesce({_string('sid')}, {_member('bare', 'sid', _PLAIN)})",
+            "bl_d": _value("bl"),
+            "pb_d": _value("pb"),
+            "bsd_d": _value("bsd"),
+            "ec_d": _ERRORS,
+            "sid_d": f"coalesce({_string('sid')}, "
+            f"nullif(regexp_extract({_value('sid')}, '^{_PLAIN}$', 1), ''))",
             "e_d": _token("e"),
             "sta_d": _token("sta"),
             "ts_d": f"try_cast({_token('ts')} as bigint)",
@@ -148,8 +164,8 @@ class CmcdEvents(Family):
     def canonical_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return the canonical columns; the text is cmcd, as a query would hold it."""
         whole = {
-            "position_ms": _list("pt"), "buffer_ms": "bl_d", "startup_ms": _list("msd"),
-            "dropped_frames": _list("dfa"), "throughput_kbps": _list("mtp"),
+            "position_ms": _value("pt"), "buffer_ms": "bl_d", "startup_ms": _value("msd"),
+            "dropped_frames": _value("dfa"), "throughput_kbps": _value("mtp"),
         }  # fmt: skip
         return {
             "row_key": sql.row_key(["dictionary", "epoch_us(event_time)"]),

@@ -84,7 +84,7 @@ class DelimitedMap(Family):
     """Any delimited log by dialect and map of its source."""
 
     name = "delimited_map"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     takes_map = True
     takes_dialect = True

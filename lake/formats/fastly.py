@@ -74,7 +74,7 @@ class Fastly(JsonMap):
     """Fastly's log streaming."""
 
     name = "fastly"
-    version = 2
+    version = 3
     cdn = "fastly"
     preset = PRESET
     default_prefix = "syslog"

@@ -138,7 +138,7 @@ class GoogleCdn(Family):
 
     name = "gcp_cdn"
     judges_times_as_read = True
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     cdn = "gcp"
 

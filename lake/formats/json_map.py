@@ -61,7 +61,7 @@ class JsonMap(Family):
     """Any JSON log by the map of its source."""
 
     name = "json_map"
-    version = 2
+    version = 3
     record = CDN_REQUESTS
     takes_map = True
     takes_prefix = True

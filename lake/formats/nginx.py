@@ -45,7 +45,7 @@ class Nginx(AccessLog):
     """Access logs of nginx."""
 
     name = "nginx"
-    version = 2
+    version = 3
     #: combined, and `main` of the packaged nginx.conf
     well_known = (COMBINED, f'{COMBINED} "$http_x_forwarded_for"')
 

@@ -50,7 +50,7 @@ class Squid(AccessLog):
     """Squid's native format."""
 
     name = "squid"
-    version = 2
+    version = 3
     well_known = ("squid",)
     _stamp = "end_epoch_s"
 
@@ -92,5 +92,5 @@ class TrafficServer(Squid):
     """Traffic Server's log in Squid's format, whose stamp is the client's request."""
 
     name = "ats_squid"
-    version = 2
+    version = 3
     _stamp = "start_epoch_s"

@@ -93,7 +93,7 @@ class NginxJson(JsonMap):
     """Access logs of nginx as JSON (log_format ... escape=json)."""
 
     name = "nginx_json"
-    version = 2
+    version = 3
     preset = NGINX
     default_prefix = "syslog"
 
@@ -106,7 +106,7 @@ class ApacheJson(JsonMap):
     """Access logs of Apache as JSON (LogFormat)."""
 
     name = "apache_json"
-    version = 2
+    version = 3
     preset = APACHE
     default_prefix = "syslog"
 
