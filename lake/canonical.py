@@ -84,10 +84,9 @@ MACROS = (
          when 'aac' then 'segment' when 'webm' then segment_of(path)
          when 'cmft' then 'caption' when 'webvtt' then 'caption'
          else 'other' end""",
-    """create or replace macro stream_kind_of(path) as
-       case when ends_with(path, '.m3u8') or ends_with(path, '.ts')
-              or contains(path, '/hls/') then 'hls'
-            when ends_with(path, '.mpd') or contains(path, '/dash/') then 'dash'
+    """create or replace macro stream_kind_of(path, extension) as
+       case when extension in ('m3u8', 'ts') or contains(path, '/hls/') then 'hls'
+            when extension = 'mpd' or contains(path, '/dash/') then 'dash'
             else 'other' end""",
 )
 

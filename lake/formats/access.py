@@ -195,7 +195,7 @@ class AccessLog(Family):
             "error_detail": self.error_sql(f),
             "is_viewer": self.viewer_sql(f),
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
             "cmcd": access.cmcd(f),
             "extra": sql.extra_map(self.more(f)),
         }

@@ -200,7 +200,7 @@ class AkamaiDataStream2(Family):
             "error_detail": 'null_if_empty("errorCode")',
             "is_viewer": f"not {_IS_MIDGRESS}",
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
             "cmcd": "cmcd_d",
             "extra": sql.extra_map(
                 {

@@ -217,7 +217,7 @@ class CloudflareLogpush(Family):
             "is_viewer": "parent_d is null and not "
             'coalesce(try_cast("WorkerSubrequest" as boolean), false)',
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
             # CMCD= with nothing behind it says nothing
             "cmcd": "case when cmcd_q <> '' then cmcd_q "
             'else cmcd_of_headers("RequestHeaders") end',

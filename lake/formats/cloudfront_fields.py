@@ -189,7 +189,7 @@ def canonical_sql(col: Columns, source: Source) -> Mapping[str, str]:
         f"then {col('x-edge-detailed-result-type')} end",
         "is_viewer": "true",
         "object_type": "object_type_of(path_d, ext_d)",
-        "stream_kind": "stream_kind_of(path_d)",
+        "stream_kind": "stream_kind_of(path_d, ext_d)",
         **cmcd_of(col),
         "extra": sql.extra_map(extra),
     }

@@ -242,7 +242,7 @@ class GoogleCdn(Family):
             f"else {_text(_DETAILS)} end",
             "is_viewer": f"{_text(_payload('backendLatency'))} is null",
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
             "cmcd": "cmcd_d",
             "extra": sql.extra_map(
                 {

@@ -203,7 +203,7 @@ def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
         "path_raw": "path_0",
         "path": "path_d",
         "object_type": "coalesce(object_type_of(path_d, ext_d), 'other')",
-        "stream_kind": "coalesce(stream_kind_of(path_d), 'other')",
+        "stream_kind": "coalesce(stream_kind_of(path_d, ext_d), 'other')",
         "cmcd": given("cmcd", "cmcd_of(w_query)"),
     }
 

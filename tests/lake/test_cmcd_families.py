@@ -88,6 +88,7 @@ PATHS = {
     "overlong": "/dash/%C0%AF/x%20y.m4s",
     "dots": "/dash/%2e%2e/%2E%2E/x.mpd",
     "question mark": "/dash/x%3Fa=b.m4s",
+    "capitals": "/a/MASTER.M3U8",
     "nothing": "/",
 }
 
@@ -164,3 +165,9 @@ KINDS = {
 def test_an_object_is_what_its_path_says_then_what_the_player_says(family, seen):
     rows = seen(family, [(p, ot and f"CMCD=ot%3D{ot}") for p, ot in KINDS], judged=False)
     assert {k: r["object_type"] for k, r in zip(KINDS, rows, strict=True)} == KINDS
+
+
+def test_a_stream_is_told_by_its_extension_in_any_case(seen):
+    paths = {"/a/1.M3U8": "hls", "/a/1.Ts": "hls", "/a/1.MPD": "dash", "/a/m3u8": "other"}
+    rows = seen("cloudfront_v1", [(p, None) for p in paths], judged=False)
+    assert {p: r["stream_kind"] for p, r in zip(paths, rows, strict=True)} == paths
