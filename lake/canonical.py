@@ -41,18 +41,24 @@ MACROS = (
        then split_part(split_part('&' || query, '&CMCD=', 2), '&', 1) end""",
     # a CMCD dictionary as it stands in a header or a column, as a query would hold it
     "create or replace macro cmcd_text(dictionary) as url_encode(dictionary)",
-    # a CMCD dictionary out of a JSON object; tokens lose their quotes, arrays become inner lists
+    # a value of JSON as an item of RFC 8941, whose strings escape quote and backslash alone
+    r"""create or replace macro cmcd_item(v) as case when json_type(v) = 'VARCHAR'
+       then '"' || replace(replace(v ->> '$', '\', '\\'), '"', '\"') || '"'
+       else cast(v as varchar) end""",
+    # a CMCD dictionary out of a JSON object; tokens lose their quotes, arrays become inner lists,
+    # and its keys, which have no order, are sorted
     """create or replace macro cmcd_of_json(object) as
        array_to_string(list_filter(list_transform(
-         map_entries(try(cast(cast(object as json) as map(varchar, json)))),
+         list_sort(map_entries(try(cast(cast(object as json) as map(varchar, json))))),
          lambda m: case when not regexp_full_match(m.key, '[A-Za-z0-9_.-]+') then null
            else case json_type(m.value)
-             when 'BOOLEAN' then case when cast(m.value as varchar) = 'true' then m.key end
+             when 'BOOLEAN' then m.key || case when cast(m.value as varchar) = 'true' then ''
+               else '=?0' end
              when 'NULL' then null
              when 'ARRAY' then m.key || '=(' || array_to_string(list_transform(
-               try_cast(m.value as json[]), lambda i: cast(i as varchar)), ' ') || ')'
+               try_cast(m.value as json[]), lambda i: cmcd_item(i)), ' ') || ')'
              else m.key || '=' || case when m.key in ('ot', 'sf', 'st', 'sta', 'e')
-               then m.value ->> '$' else cast(m.value as varchar) end end end),
+               then m.value ->> '$' else cmcd_item(m.value) end end end),
          lambda m: m is not null), ',')""",
     # CMCD-Object, -Request, -Session and -Status out of a JSON object of headers, in any case; an
     # empty member between them, because their keys are sorted header by header
@@ -62,20 +68,21 @@ MACROS = (
            list_filter(try(json_keys(headers)), lambda k: lower(k) in
              ('cmcd-object', 'cmcd-request', 'cmcd-session', 'cmcd-status')),
            lambda k: url_encode(headers ->> ('$."' || k || '"'))), '%2C%20%2C'), '') end""",
+    # init.mp4, init-stream0.m4s, video_init.cmfv; not /initial/1.mp4
+    """create or replace macro segment_of(path) as
+       case when contains(path, 'init') and regexp_matches(path, 'init([^a-z/][^/]*)?$')
+            then 'init' else 'segment' end""",
     # extension: a column, as a case reads its operand again for each of its branches
     """create or replace macro object_type_of(path, extension) as case
-         when extension in ('ts', 'm4s', 'cmfv', 'cmfa', 'm4v', 'm4a', 'aac', 'ac3', 'ec3', 'webm')
-         then case when contains(path, '/init') and starts_with(split_part(path, '/', -1), 'init')
-           then 'init' else 'segment' end
+         when extension in ('ts', 'aac', 'ac3', 'ec3') then 'segment'
+         when extension in ('m4s', 'mp4', 'cmfv', 'cmfa', 'm4v', 'm4a', 'webm') then segment_of(path)
          when extension in ('m3u8', 'mpd') then 'manifest'
          when extension in ('vtt', 'webvtt', 'srt', 'ttml', 'dfxp', 'cmft') then 'caption'
          when extension = 'key' then 'key'
-         when extension = 'mp4' then case when contains(path, 'init') then 'init' else 'mp4' end
          else 'other' end""",
-    """create or replace macro stream_kind_of(path) as
-       case when ends_with(path, '.m3u8') or ends_with(path, '.ts')
-              or contains(path, '/hls/') then 'hls'
-            when ends_with(path, '.mpd') or contains(path, '/dash/') then 'dash'
+    """create or replace macro stream_kind_of(path, extension) as
+       case when extension in ('m3u8', 'ts') or contains(path, '/hls/') then 'hls'
+            when extension = 'mpd' or contains(path, '/dash/') then 'dash'
             else 'other' end""",
 )
 
@@ -86,7 +93,7 @@ AS_LOGGED = (
 )
 
 
-def path_steps(path: str) -> dict[str, str]:
+def path_steps(path: str, times: int = 3) -> dict[str, str]:
     """Return the derived columns that end in path_d, the path decoded to its fixpoint, and ext_d.
 
     Three times reaches the fixpoint of everything seen in real logs (%25252B). ext_d: what stands
@@ -94,9 +101,8 @@ def path_steps(path: str) -> dict[str, str]:
     """
     return {
         "path_0": path,
-        "path_1": "decode_once(path_0)",
-        "path_2": "decode_once(path_1)",
-        "path_d": "decode_once(path_2)",
+        **{f"path_{n}": f"decode_once(path_{n - 1})" for n in range(1, times)},
+        "path_d": f"decode_once(path_{times - 1})",
         "ext_d": "case when contains(path_d, '.') "
         "then lower(split_part(path_d, '.', -1)) else '' end",
     }

@@ -4,8 +4,8 @@ Works on Arrow after the typed read. The text is percent-encoded once, as in a q
 columns are encoded on the way here (`cmcd_text` in lake.canonical), and a log that encodes what it
 logs once more says so (`TWICE`). Players repeat themselves: a chunk of 50,000 requests has some
 700,000 pairs `key=value` and a fraction of that distinct ones, so texts are cut before they are
-decoded, and each distinct pair is decoded and cast once (lake.cmcd_pairs). Of equal keys the first
-counts. What one pair says is in lake.cmcd_keys.
+decoded, and each distinct pair is decoded and cast once (lake.cmcd_pairs). Of equal keys the last
+counts (RFC 8941, 3.2). What one pair says is in lake.cmcd_keys.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pyiceberg.types import StructType
 from lake.arrow_schema import arrow_type
 from lake.cmcd_columns import CMCD, CMCD_V2
 from lake.cmcd_keys import BIT, CODES, COLUMNS, DEVIATIONS, key_of, kind_of
+from lake.cmcd_kinds import with_kinds
 from lake.cmcd_pairs import ENCODED, ENCODED_TWICE, PLAIN, KnownPairs, numbered
 from lake.engine import Engine
 
@@ -32,13 +33,13 @@ TEXT = "cmcd"
 TWICE = "cmcd_twice"
 SECOND = "cmcd_v2"
 FLAWS = "cmcd_deviations"
-#: the object type of a path that ends in it: a segment, unless the player calls it an init segment
-MP4 = "mp4"
 
 _VERSION = CODES["v"]
 #: members of a dictionary (RFC 8941): a comma in a quoted string is none between members, a quote
 #: that nothing ends is a character like others
 _MEMBERS = r"""regexp_extract_all(pair, '(?:"(?:[^"\\]|\\.)*"|[^,])+')"""
+#: the bits of keys that are nobody's, as a whole text that is still encoded looks like one
+_STRANGE = BIT["unknown_key"] | BIT["custom_key"]
 
 _Ints = npt.NDArray[np.signedinteger[Any]]
 _Flags = npt.NDArray[np.bool_]
@@ -94,19 +95,19 @@ class CmcdReader:
         rows = rows.append_column(FLAWS, _words(found.flaws))
         if "object_type" not in rows.column_names:
             return rows
-        return _with_kinds(rows, values["ot"], values["sf"])
+        return with_kinds(rows, values["ot"], values["sf"])
 
     def _found_twice(self, texts: pa.Array) -> _Pairs:
         """Return the pairs of texts that were encoded once more; others are decoded first."""
         whole = _read(texts, self._twice)
-        parts = [(np.arange(len(texts)), whole)]
-        again = whole.again
+        parts: list[tuple[_Ints, _Pairs]] = [(np.arange(len(texts)), whole)]
+        again = np.union1d(whole.again, _still_encoded(texts, whole, "25"))
         if len(again):
             decoded = self._decoded(_of(texts, again))
             parts.append((again, self._found(decoded)))
         return _joined(parts, np.zeros(len(texts), dtype=np.int64))
 
-    def _found(self, texts: pa.Array) -> _Pairs:
+    def _found(self, texts: pa.Array, *, is_decoded: bool = False) -> _Pairs:
         """Return the pairs of all texts.
 
         Where commas are encoded throughout, texts are cut before they are decoded: then only
@@ -129,7 +130,14 @@ class CmcdReader:
             if len(careful):
                 members = self._members(_of(plain, careful))
                 parts.append((rest[careful], _read_cut(members, self._plain)))
-        return _joined(parts, flaws)
+        found = _joined(parts, flaws)
+        deeper = _still_encoded(texts, found)
+        if is_decoded or not len(deeper):
+            return found
+        inner = self._found(self._decoded(_of(texts, deeper)), is_decoded=True)
+        flaws = np.zeros(len(texts), dtype=np.int64)
+        flaws[deeper] = BIT["encoded_twice"]
+        return _joined([(np.arange(len(texts)), found), (deeper, inner)], flaws)
 
     def _decoded(self, texts: pa.Array) -> pa.Array:
         return self._of_each("decode_once(pair)", texts)
@@ -165,7 +173,7 @@ def _read_cut(split: pa.ListArray, known: KnownPairs) -> _Pairs:
     bits = distinct.column("flaws").to_numpy()
     if bits[places].any():
         flaws[row[firsts]] = np.bitwise_or.reduceat(bits[which], firsts)
-    if is_unsorted := bool(disorder.any()):
+    if disorder.any():
         later = np.flatnonzero(disorder) + 1
         is_same = code[later] == code[later - 1]
         flaws[row[later[~is_same]]] |= BIT["unsorted"]
@@ -175,12 +183,12 @@ def _read_cut(split: pa.ListArray, known: KnownPairs) -> _Pairs:
     if doubt[places].any():
         again = np.unique(row[doubt[which]]).astype(np.int64)
     present = np.unique(codes[places])
-    at = _placed(np.searchsorted(present, codes), which, row, count, is_unsorted=is_unsorted)
+    at = _placed(np.searchsorted(present, codes), which, row, count)
     known_at = {c: at[n] for n, c in enumerate(present.tolist()) if c}
     return _Pairs(distinct, known_at, flaws, again)
 
 
-def _placed(rank: _Ints, which: _Ints, row: _Ints, count: int, *, is_unsorted: bool) -> _Ints:
+def _placed(rank: _Ints, which: _Ints, row: _Ints, count: int) -> _Ints:
     """Return of each rank of a key the pair that each text has of it, or -1.
 
     rank: of each known pair's key. which, row: of each pair of the texts, the known one and the
@@ -189,10 +197,7 @@ def _placed(rank: _Ints, which: _Ints, row: _Ints, count: int, *, is_unsorted: b
     ranks = int(rank.max(initial=-1)) + 1
     at = np.full(ranks * count, -1, dtype=np.int32)
     places = (rank * count).astype(np.int32)[which] + row
-    if is_unsorted:  # backwards: of equal keys the first is written last
-        at[places[::-1]] = which[::-1]
-    else:
-        at[places] = which
+    at[places] = which  # of equal places the last is written last
     return at.reshape(ranks, count)
 
 
@@ -213,6 +218,22 @@ def _values(found: _Pairs, name: str, count: int) -> pa.Array:
     if at is None or column.null_count == len(column):
         return pa.nulls(count, arrow_type(COLUMNS[name]))
     return column.combine_chunks().take(pa.array(at, mask=at < 0))
+
+
+def _still_encoded(texts: pa.Array, found: _Pairs, more: str = "") -> _Ints:
+    """Return the texts that a player encoded twice (Media3 1.2 does): no equals sign is left.
+
+    more: what a percent sign is followed by in a log that encodes what it logs once more.
+    """
+    strange: _Ints = np.flatnonzero(found.flaws & _STRANGE)
+    if not len(strange):
+        return strange
+    some = _of(texts, strange)
+    is_deep = pc.match_substring_regex(some, f"(?i)%{more}25(3D|2C)")
+    is_plain = pc.match_substring_regex(some, f"(?i)=|%3D|%{more}3D")
+    is_twice = pc.and_(is_deep, pc.invert(is_plain))
+    chosen: _Ints = strange[is_twice.to_numpy(zero_copy_only=False)]
+    return chosen
 
 
 def _words(flaws: _Ints) -> pa.Array:
@@ -262,19 +283,3 @@ def _joined(parts: list[tuple[_Ints, _Pairs]], flaws: _Ints) -> _Pairs:
 def _of(texts: pa.Array, rows: _Ints) -> pa.Array:
     """Return some texts; rows: ascending, each once."""
     return texts if len(rows) == len(texts) else texts.take(pa.array(rows))
-
-
-def _with_kinds(rows: pa.Table, object_type: pa.Array, stream_format: pa.Array) -> pa.Table:
-    """Return rows whose kinds heed the player's word; so far they heeded the path alone."""
-    by_path = rows.column("object_type")
-    is_init = pc.fill_null(pc.equal(object_type, "i"), fill_value=False)
-    of_mp4 = pc.if_else(is_init, "init", "segment")
-    kinds = pc.if_else(pc.equal(by_path, MP4), of_mp4, by_path)
-    streams = rows.column("stream_kind")
-    is_hls = pc.fill_null(pc.equal(stream_format, "h"), fill_value=False)
-    is_dash = pc.and_(
-        pc.fill_null(pc.equal(stream_format, "d"), fill_value=False), pc.equal(streams, "other")
-    )
-    streams = pc.if_else(is_hls, "hls", pc.if_else(is_dash, "dash", streams))
-    rows = rows.set_column(rows.schema.get_field_index("object_type"), "object_type", kinds)
-    return rows.set_column(rows.schema.get_field_index("stream_kind"), "stream_kind", streams)

@@ -22,11 +22,16 @@ KEYS = tuple(sorted({*COLUMNS, *UNKEPT} - set(OF_AUDIO)))
 CODES = {key: code for code, key in enumerate(KEYS, 1)}
 
 _V1 = "bl br bs cid d dl mtp nor nrr ot pr rtp sf sid st su tb v".split()  # noqa: SIM905
-_TOKENS = "ot sf st sta e".split()  # noqa: SIM905
 _ROUNDED = "bl dl mtp rtp tbl".split()  # noqa: SIM905
 _DECIMALS = "br tb pr ab tab lab lb tpb pb".split()  # noqa: SIM905
 _TOTALS = ("bsd",)  # a list of durations, of which the sum is kept
 _LONGEST = {"sid": 64, "cid": 128, "cdn": 128, "cen": 64}
+#: what a token may say
+_VOCABULARY = {
+    "ot": "m a v av i c tt k o", "sf": "d h s o e", "st": "v l ll", "sta": "s p k r a w e f q d",
+    "e": "abs abe ae as b bc c ce e h m pc pe pr ps rr sk t um",
+}  # fmt: skip
+_TOKENS = tuple(_VOCABULARY)
 
 #: deviations from the specification, as ops and people read them; the order is that of the bits
 DEVIATIONS = (
@@ -38,11 +43,13 @@ DEVIATIONS = (
     "too_long",  # an identifier beyond its limit
     "custom_key",  # a key of somebody's own (it has a hyphen): its value is not kept
     "unknown_key",  # a key of nobody
-    "bad_syntax",  # a quote, list or percent escape that does not end
+    "bad_syntax",  # a quote, list or percent escape that does not end; a number as 1e5 or .5
     "half_encoded",  # a query whose quotes are percent-encoded and whose commas are not
     "unsorted",  # keys out of alphabetical order
-    "repeated_key",  # the first counts
+    "repeated_key",  # the last counts
     "missing_version",  # keys or lists of version 2 without v=2
+    "unknown_token",  # a token that says nothing the specification knows: kept as it is
+    "encoded_twice",  # percent-encoded once more than a query is
 )
 BIT = {word: 1 << at for at, word in enumerate(DEVIATIONS)}
 
@@ -89,32 +96,47 @@ def _is(trait: str) -> str:
 
 
 _LIMITS = " ".join(f"when {CODES[k]} then {n}" for k, n in _LONGEST.items())
+_SAID = " ".join(
+    f"when {CODES[k]} then value in ({', '.join(map(repr, words.split()))})"
+    for k, words in _VOCABULARY.items()
+)
 
 
-def _item_of(*types: str) -> str:
+def item_of(raw: str, *types: str) -> str:
     """Return the SQL of the item of an inner list that belongs to one of these object types."""
     wanted = "|".join(types)
     return (
-        "nullif(regexp_extract(raw, "
-        rf"'[( +]([^;() +]+)(?:;[^ +()]*)?;ot=\"?(?:{wanted})\"?[;) +]', 1), '')"
+        f"nullif(regexp_extract({raw}, "
+        rf"'[( +]([^;() +]+)(?:;[ +]*[^; +()]*)*;[ +]*ot=\"?(?:{wanted})\"?[;) +]', 1), '')"
     )
 
 
 _FIRST = r"regexp_extract(raw, '^\([ +]*([^;() +]*)', 1)"
-#: what stands in a list of texts, without quotes and brackets
-_TEXTS = "trim(replace(replace(raw, '\" \"', ' '), '\"', ''), '() ')"
+
+
+def texts_of(raw: str) -> str:
+    """Return the SQL of the texts of a list, or of one, with a space between."""
+    texts = f"""array_to_string(regexp_extract_all({raw}, '"((?:[^"\\\\]|\\\\.)*)"', 1), ' ')"""
+    return (
+        f"case when contains({raw}, '\\') then regexp_replace({texts}, '\\\\(.)', '\\1', 'g') "
+        f"when contains({raw}, '\"') then {texts} else trim({raw}, '() ') end"
+    )
+
+
 _ITEM = f"""case when starts_with(raw, '(') then
-    case when {_is("string")} then {_TEXTS}
-      else coalesce({_item_of("v", "av")}, {_FIRST}) end
+    case when {_is("string")} then {texts_of("raw")}
+      else coalesce({item_of("raw", "v", "av")}, {_FIRST}) end
   when not contains(raw, ';') then raw
   when starts_with(raw, '"') then
     coalesce(nullif(regexp_extract(raw, '^"(?:[^"\\\\]|\\\\.)*"'), ''), raw)
   else split_part(raw, ';', 1) end"""
-_VALUE = r"""case when not contains(item, '"') then item
+_VALUE = rf"""case when not contains(item, '"') then item
+  when starts_with(raw, '(') and {_is("string")} then item
   when contains(item, '\') and starts_with(item, '"') then
     regexp_replace(item[2:case when ends_with(item, '"') then -2 else -1 end], '\\(.)', '\1', 'g')
   else replace(item, '"', '') end"""
-_AUDIO = f"case when starts_with(raw, '(') then try_cast({_item_of('a')} as double) end"
+_AUDIO_ITEM = item_of("raw", "a")
+_AUDIO = f"case when starts_with(raw, '(') then try_cast({_AUDIO_ITEM} as double) end"
 _TOTAL = rf"""case when not ({_is("total")}) then null
   when starts_with(raw, '(') then
     list_sum(list_transform(regexp_extract_all(raw, '[( +]([0-9.]+)', 1),
@@ -126,27 +148,34 @@ _FLAG = """case when not has_value or value in ('?1', '1', 'true') then true
 _ODD = "(length({0}) - length(replace({0}, '\"', ''))) % 2 = 1"
 _WITHOUT_ESCAPED = r"regexp_replace(pair, '\\.', '', 'g')"
 
+#: an Integer or a Decimal of RFC 8941, of any length
+_NUMBER = r"-?[0-9]+(\.[0-9]+)?"
+
 _FLAWS = f"""case when code = 0 then
     case when is_broken or key = '' and not has_value then 0
       when contains(key, '-') then {BIT["custom_key"]}
       else {BIT["unknown_key"]} end
   when {_is("number")} then
-    case when double is null and total is null then {BIT["wrong_type"]} else
+    case when double is null and total is null or {_is("whole")} and bigint is null
+        and total is null then {BIT["wrong_type"]} else
       case when {_is("whole")} and contains(value, '.')
         then {BIT["decimal"]} else 0 end
       + case when {_is("rounded")} and bigint % 100 <> 0
         then {BIT["unrounded"]} else 0 end
+      + case when total is null and not regexp_full_match(value, '{_NUMBER}')
+        then {BIT["bad_syntax"]} else 0 end
       + case when contains(raw, '"') and not starts_with(raw, '(')
         then {BIT["quoted"]} else 0 end end
   when {_is("token")} then
-    case when value = '' then {BIT["wrong_type"]} when contains(raw, '"') then {BIT["quoted"]}
-      else 0 end
+    case when value = '' then {BIT["wrong_type"]} else
+      case when contains(raw, '"') then {BIT["quoted"]} else 0 end
+      + case when case code {_SAID} end then 0 else {BIT["unknown_token"]} end end
   when {_is("string")} then
     case when value = '' then {BIT["wrong_type"]} when not contains(raw, '"')
       then {BIT["unquoted"]} else 0 end
     + case when length(value) > case code {_LIMITS} end then {BIT["too_long"]} else 0 end
   when {_is("flag")} then
-    case when flag is null then {BIT["wrong_type"]}
+    case when flag is null then {BIT["wrong_type"]} when contains(raw, '"') then {BIT["quoted"]}
       when has_value and value not in ('?0', '?1') then {BIT["wrong_type"]} else 0 end
   else 0 end
   + case when is_broken or is_open or
@@ -177,12 +206,14 @@ def pairs_sql(table: str, once: str, pair: str, doubtful: str) -> str:
       from (select *, cast({_OF_KEY} as integer[])[code + 1] as traits
       from (select *, coalesce(list_position({list(KEYS)}, key), 0) as code,
           case when has_value then trim(substr(pair, strpos(pair, '=') + 1)) else '' end as raw
-      from (select *, trim(split_part(pair, '=', 1)) as key, contains(pair, '=') as has_value,
+      from (select *, trim(split_part(named, ';', 1)) as key,
+          contains(pair, '=') and not contains(named, ';') as has_value,
           {_ODD.format("pair")} as is_odd,
           case when not contains(pair, '\\') then {_ODD.format("pair")}
             else {_ODD.format(_WITHOUT_ESCAPED)} end as is_open
+      from (select *, split_part(pair, '=', 1) as named
       from (select rn, {pair} as pair, is_doubtful,
           contains(once, '%') and try(url_decode(once)) is null as is_broken
       from (select rn, {once} as once, {doubtful} as is_doubtful
-      from {table})))))))))
+      from {table}))))))))))
       order by rn"""

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lake.cmcd_keys import pairs_sql
+from lake.cmcd_keys import BIT, pairs_sql
 from lake.engine import Engine
 
 #: beyond either, what was known is forgotten: made-up pairs must not fill the memory
 _MOST_PAIRS = 150_000
 _MOST_BYTES = 32 << 20
+_TOO_LONG = pa.scalar(BIT["too_long"], pa.int16())
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,9 @@ class KnownPairs:
         if self._clean is None:
             return read
         texts = self._clean(read.column("text").combine_chunks())
+        # what is longer than its key may be is no identifier
+        is_long = pc.bit_wise_and(read.column("flaws").combine_chunks(), _TOO_LONG)
+        texts = pc.if_else(pc.equal(is_long, 0), texts, pa.scalar(None, pa.string()))
         return read.set_column(read.schema.get_field_index("text"), "text", texts)
 
 

@@ -97,7 +97,7 @@ CDN_REQUESTS = Record(
         opt("error_detail", STRING, "the vendor's error class"),
         req("sample_weight", WEIGHT, "rows this one stands for (100 / sampling per cent)"),
         req("is_viewer", BOOL, "false for midgress, shield, worker and child rows"),
-        req("object_type", STRING, "manifest init segment key caption other, by the path"),
+        req("object_type", STRING, "manifest init segment key caption other, by path, then CMCD"),
         req("stream_kind", STRING, "hls, dash or other, by the path"),
         CMCD_COLUMNS[0],
         opt("extra", EXTRA, "what the format carries and the record has no column for"),

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 #: stands where something was cut out of a path
 CUT = "[cut]"
 _MAX_DECODINGS = 12
-_MAX_TEXT = 64  # characters of a CMCD value, CTA-5004
+_MAX_TEXT = 128  # characters of the longest value of CMCD, CTA-5004-B; those of a sid are 64
 #: only what may hold a parameter, a user, a token or text that is still encoded needs a look
 _SUSPECT = r"[=;?#@%\\]|eyJ|(?i:token|sig|hmac|jwt|auth|secret|passw|/ks/)"
 _SUSPECT_TEXT = r"[=;?#@&%\\]|//|eyJ"

@@ -118,7 +118,8 @@ class AccessLog(Family):
     def derived_sql(self, layout: Layout, source: Source) -> Mapping[str, str]:  # noqa: ARG002
         """Return times, request line, host, path, query and cache status."""
         f = Fields(layout)
-        return {**access.times(layout), **access.request(f), **self._cache(f)}
+        asked = access.request(f)
+        return {**access.times(layout), **asked, "cmcd_q": "cmcd_of(query_d)", **self._cache(f)}
 
     def _cache(self, f: Fields) -> dict[str, str]:
         return {"cache_w": f"lower({self.cache_word(f)})", "cache_d": self.cache_sql()}
@@ -195,7 +196,7 @@ class AccessLog(Family):
             "error_detail": self.error_sql(f),
             "is_viewer": self.viewer_sql(f),
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
             "cmcd": access.cmcd(f),
             "extra": sql.extra_map(self.more(f)),
         }

@@ -198,11 +198,15 @@ def row_key(f: Fields) -> str:
 
 
 def cmcd(f: Fields) -> str:
-    """Return the SQL of the CMCD dictionary: of the query, else of the four headers."""
-    headers = [f.unescaped(name) for name in _CMCD_HEADERS if name in f]
+    """Return the SQL of the CMCD dictionary: of the query, else of the four headers.
+
+    A header holds text as it is, and keys are sorted header by header: an empty member between.
+    """
+    headers = [f"cmcd_text({f.unescaped(name)})" for name in _CMCD_HEADERS if name in f]
     if not headers:
-        return "cmcd_of(query_d)"
-    return f"coalesce(cmcd_of(query_d), nullif(concat_ws(',', {', '.join(headers)}), ''))"
+        return "cmcd_q"
+    joined = f"concat_ws('%2C%20%2C', {', '.join(headers)})"
+    return f"case when cmcd_q <> '' then cmcd_q else {joined} end"
 
 
 def range_bounds(f: Fields) -> dict[str, str]:

@@ -63,9 +63,10 @@ _TAKEN = sql.sane_ms(
 _PREFIX = "^(//|%2[Ff]%2[Ff])[^/@%]*(@|%40)[A-Za-z](/|%2[Ff])"
 _CMCD_QUERY = """case when contains(query_d, 'cmcd=')
   then cmcd_of(replace(query_d, 'cmcd=', 'CMCD=')) else cmcd_of(query_d) end"""
+# behind the prefix it is Akamai, not the player, that encodes quotes and leaves commas
 _CMCD = f"""case when cmcd_0 is null or not (starts_with(cmcd_0, '//')
   or starts_with(lower(left(cmcd_0, 6)), '%2f%2f')) then cmcd_0
-  else regexp_replace(cmcd_0, '{_PREFIX}', '') end"""
+  else regexp_replace(replace(cmcd_0, '%22', '"'), '{_PREFIX}', '') end"""
 _SOURCE = """upper("cacheRefreshSrc")"""
 _CACHE = f"""case "cacheStatus"
   when '1' then case when {_SOURCE} = 'ORIGIN' then 'REVALIDATED' else 'HIT' end
@@ -138,7 +139,7 @@ class AkamaiDataStream2(Family):
             "host_l": 'plain_host(null_if_empty("reqHost"))',
             **sql.path_steps(
                 'case when starts_with("reqPath", \'/\') then "reqPath" '
-                "else '/' || null_if_empty(\"reqPath\") end"
+                "when \"reqPath\" = '' then '/' else '/' || null_if_empty(\"reqPath\") end"
             ),
             "query_d": 'null_if_empty("queryStr")',
             "cmcd_0": f'coalesce(null_if_empty("cmcd"), {_CMCD_QUERY})',
@@ -208,7 +209,7 @@ class AkamaiDataStream2(Family):
             "error_detail": 'null_if_empty("errorCode")',
             "is_viewer": f"not {_IS_MIDGRESS}",
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
             "cmcd": "cmcd_d",
             "extra": sql.extra_map(
                 {

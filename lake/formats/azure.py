@@ -211,7 +211,7 @@ class AzureFrontDoor(Family):
             "error_detail": f"nullif({_text('errorInfo')}, 'NoError')",
             "is_viewer": _FROM_CLIENT,
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
             "cmcd": "cmcd_of(query_d)",
             "extra": sql.extra_map(
                 {

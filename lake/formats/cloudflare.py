@@ -184,6 +184,7 @@ class CloudflareLogpush(Family):
                 'coalesce(null_if_empty("ClientRequestPath"), without_query("ClientRequestURI"))'
             ),
             "query_d": _QUERY,
+            "cmcd_q": "cmcd_of(query_d)",
             "cache_d": _CACHE,
             "parent_d": _PARENT,
         }
@@ -246,8 +247,10 @@ class CloudflareLogpush(Family):
             'coalesce(try_cast("WorkerSubrequest" as boolean), false) '
             f"and not {_IS_OWN}",
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
-            "cmcd": 'coalesce(cmcd_of(query_d), cmcd_of_headers("RequestHeaders"))',
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
+            # CMCD= with nothing behind it says nothing
+            "cmcd": "case when cmcd_q <> '' then cmcd_q "
+            'else cmcd_of_headers("RequestHeaders") end',
             "extra": sql.extra_map(
                 {
                     "host-port": 'odd_port("ClientRequestHost")',

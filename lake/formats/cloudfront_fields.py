@@ -123,7 +123,7 @@ def derived_sql(col: Columns, end: str, path: str, query: str) -> Mapping[str, s
         "event_time": f"try(make_timestamptz(epoch_us(end_at) - {taken_us}))",
         "host_l": f"plain_host(coalesce({col('x-host-header')}, {col('cs(Host)')}))",
         "path_r": path,
-        **sql.path_steps("path_r"),
+        **sql.path_steps("path_r", times=4),  # this log encodes what it logs
         "query_r": query,
         "cache_d": col.expression(_HIT),
         "aborted_d": col.expression(_ABORTED),
@@ -192,7 +192,7 @@ def canonical_sql(col: Columns, source: Source) -> Mapping[str, str]:
         f"then {col('x-edge-detailed-result-type')} end",
         "is_viewer": "true",
         "object_type": "object_type_of(path_d, ext_d)",
-        "stream_kind": "stream_kind_of(path_d)",
+        "stream_kind": "stream_kind_of(path_d, ext_d)",
         **cmcd_of(col),
         "extra": sql.extra_map(extra),
     }

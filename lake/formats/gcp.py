@@ -128,9 +128,8 @@ _IP = f"""case when starts_with({_http("remoteIp")}, '[')
     then regexp_replace({_http("remoteIp")}, '^([0-9.]+):[0-9]+$', '\\1')
   else {_text(_http("remoteIp"))} end"""
 #: as text or as an object of wire keys
-_CMCD = f"""case when starts_with({_payload("cmcd")}, '{{') then
-    replace(replace(replace(replace(trim({_payload("cmcd")}, '{{}}'), '":', '='), '"', ''),
-      '=false', '=?0'), '=true', '')
+_CMCD = f"""case when cmcd_q <> '' then cmcd_q
+  when starts_with({_payload("cmcd")}, '{{') then cmcd_text(cmcd_of_json({_payload("cmcd")}))
   else {_text(_payload("cmcd"))} end"""
 
 
@@ -184,7 +183,8 @@ class GoogleCdn(Family):
             **sql.path_steps("uri_path_d"),
             "chain_d": f"lower(replace({_text(_payload('cacheStatus'))}, ' ', ''))",
             "cache_d": _CACHE,
-            "cmcd_d": f"coalesce(cmcd_of(query_d), {_CMCD})",
+            "cmcd_q": "cmcd_of(query_d)",
+            "cmcd_d": _CMCD,
             "pop_d": _text(f"trim(split_part({_payload('cacheId')}, ',', -1))"),
             "told_d": f'case when null_if_empty("insertId") is null then {_http("requestUrl")} '
             "else path_0 end",
@@ -243,7 +243,7 @@ class GoogleCdn(Family):
             f"else {_text(_DETAILS)} end",
             "is_viewer": f"{_text(_payload('backendLatency'))} is null",
             "object_type": "object_type_of(path_d, ext_d)",
-            "stream_kind": "stream_kind_of(path_d)",
+            "stream_kind": "stream_kind_of(path_d, ext_d)",
             "cmcd": "cmcd_d",
             "extra": sql.extra_map(
                 {

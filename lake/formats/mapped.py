@@ -154,8 +154,12 @@ def _given(plan: Plan, fields: FieldMap, leaf: Leaf, name: str, otherwise: str) 
     rule: TextRule | None = getattr(fields, name)
     if rule is None:
         return otherwise
-    text = plan.step(f"g_{name}", text_sql(rule, leaf))
+    # the keys of CMCD are sorted header by header: an empty member stands between
+    text = plan.step(f"g_{name}", text_sql(rule, leaf, ", ," if name == "cmcd" else ","))
     own = spoken(rule, text, text)
+    if name == "cmcd":  # as a dictionary or as an object of wire keys
+        of_object = f"cmcd_text(cmcd_of_json({text}))"
+        own = f"case when starts_with({text}, '{{') then {of_object} else {own} end"
     return own if otherwise == "null::varchar" else f"coalesce({own}, {otherwise})"
 
 
@@ -199,7 +203,7 @@ def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
         "path_raw": "path_0",
         "path": "path_d",
         "object_type": "coalesce(object_type_of(path_d, ext_d), 'other')",
-        "stream_kind": "coalesce(stream_kind_of(path_d), 'other')",
+        "stream_kind": "coalesce(stream_kind_of(path_d, ext_d), 'other')",
         "cmcd": given("cmcd", "cmcd_of(w_query)"),
     }
 

@@ -50,15 +50,15 @@ _STATES = {
 }  # fmt: skip
 
 
-def text_sql(rule: Rule, leaf: Leaf) -> str:
-    """Return the SQL of a rule's text, before any unit."""
+def text_sql(rule: Rule, leaf: Leaf, between: str = ",") -> str:
+    """Return the SQL of a rule's text, before any unit; between: what joins several."""
     values = [f"null_if_empty({leaf(p)})" for p in rule.from_]
     text = values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
     if not values:
         text = "null::varchar"
     if isinstance(rule, TextRule) and rule.join:
         joined = ", ".join(f"null_if_empty({leaf(p)})" for p in rule.join)
-        text = f"nullif(concat_ws(',', {joined}), '')"
+        text = f"nullif(concat_ws({quote_literal(between)}, {joined}), '')"
     if isinstance(rule, TimeRule) and rule.join:  # a date without its time is no instant
         text = " || ' ' || ".join(f"null_if_empty({leaf(p)})" for p in rule.join)
         text = f"({text})"

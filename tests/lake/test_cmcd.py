@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lake import cmcd, cmcd_keys, cmcd_pairs
 from lake.cmcd_columns import CMCD, CMCD_V2
 from lake.engine import Engine
+from lake.urls import clean_names
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases/cmcd.yaml").read_text())
 DATA = Path(__file__).parents[2].parent / "shared/data/cmcd"
@@ -120,6 +121,19 @@ def test_pairs_that_are_too_many_to_remember_are_read_anew(bound, read, monkeypa
         wanted[n : n + 5] for n in range(0, len(texts), 5)
     ]
     assert read(texts) == wanted
+
+
+def test_a_text_is_kept_up_to_the_length_that_its_key_may_have():
+    engine = Engine()
+    reader = cmcd.CmcdReader(engine, clean_names)
+    longest = {"sid": 64, "cid": 128, "cdn": 128, "cen": 64}
+    texts = [f'{k}="{"a" * (n + more)}"' for k, n in longest.items() for more in (0, 1)]
+    found = reader.filled(pa.table({cmcd.TEXT: [quote(t, safe="") for t in texts]})).to_pylist()
+    engine.close()
+    kept = [r["cmcd"][k] if k in r["cmcd"] else r["cmcd_v2"] and r["cmcd_v2"][k]
+            for k, r in zip([k for k in longest for _ in (0, 1)], found, strict=True)]  # fmt: skip
+    assert [k and len(k) for k in kept] == [64, None, 128, None, 128, None, 64, None]
+    assert ["too_long" in (r["cmcd_deviations"] or ()) for r in found] == [False, True] * 4
 
 
 def test_every_column_has_a_key_and_every_key_a_place():
