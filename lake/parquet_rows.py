@@ -35,7 +35,7 @@ _PIECE_BYTES = 64 * 1024 * 1024
 _NESTED_BATCH_ROWS = 512
 _MAX_COLUMNS = 2_000
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
-_SCALARS = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64, pa.types.is_boolean,
+_SCALARS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean,
             pa.types.is_decimal, pa.types.is_timestamp, pa.types.is_date, pa.types.is_time,
             pa.types.is_null)  # fmt: skip
 
@@ -79,6 +79,7 @@ class ParquetRows:
             schema = footer.schema.to_arrow_schema()
             #: field -> column
             self.columns, self.unknown = _chosen(schema, field_of)
+            self._paths = [p for c in self.columns.values() for p in _parts(schema.field(c))[0]]
             leaves = [footer.schema.column(at) for at in range(footer.num_columns)]
             texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
             self._file = _opened(file, footer, texts)
@@ -150,7 +151,7 @@ class ParquetRows:
         self, file: pq.ParquetFile, rows: int, groups: Iterable[int]
     ) -> Iterator[pa.RecordBatch]:
         batches = file.iter_batches(
-            rows, row_groups=list(groups), columns=list(self.columns.values()), use_threads=False
+            rows, row_groups=list(groups), columns=self._paths, use_threads=False
         )
         while True:
             with _damage(
@@ -231,20 +232,23 @@ def _chosen(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return field -> column and the columns that are none; raises RefusedError."""
     found: dict[str, str] = {}
-    unknown = []
+    unknown: list[str] = []
+    left_out: list[str] = []
     for column in schema:
         field = field_of(column.name)
         if field is None:
             unknown.append(column.name)
             continue
-        if field in found or not _is_usable(column.type):
+        paths, others = _parts(column)
+        if field in found or not paths:
             raise RefusedError(
                 "bad_schema",
-                f"expected text, a number, a flag, a time or a flat struct in column "
+                f"expected text, a number, a flag, a time or a struct of such in column "
                 f"{column.name!r}, once, found {re.sub('<.*', '', str(column.type))}"
                 f"{' again' if field in found else ''}.",
             )
         found[field] = column.name
+        left_out += others
     # a path `a.b` names a child of `a` as well as a column of that name
     doubtful = [u for u in unknown if u.split(".")[0] in found.values()]
     if doubtful or len(schema) > _MAX_COLUMNS:
@@ -253,15 +257,21 @@ def _chosen(
             f"expected at most {_MAX_COLUMNS} columns and none whose name goes on behind a dot, "
             f"found {len(schema)} and {len(doubtful)}.",
         )
-    return found, tuple(unknown)
+    return found, (*unknown, *left_out)
 
 
-def _is_usable(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return kind.num_fields > 0 and all(
-            is_text(f.type) or any(is_(f.type) for is_ in _SCALARS) for f in kind
-        )
+def _is_scalar(kind: pa.DataType) -> bool:
     return is_text(kind) or any(is_(kind) for is_ in _SCALARS)
+
+
+def _parts(column: pa.Field) -> tuple[list[str], list[str]]:
+    """Return the paths to read of a column, and those of a struct's children left out (lists)."""
+    if not pa.types.is_struct(column.type):
+        return ([column.name], []) if _is_scalar(column.type) else ([], [column.name])
+    parts: tuple[list[str], list[str]] = ([], [])
+    for child in column.type:
+        parts[not _is_scalar(child.type)].append(f"{column.name}.{child.name}")
+    return parts if parts[1] else ([column.name], [])
 
 
 def _cuts(sizes: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:

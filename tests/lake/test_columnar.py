@@ -31,6 +31,8 @@ BOUNDED = settings(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
+#: as pandas writes an instant with a zone
+AT_NS = pa.array([1794823205123], pa.timestamp("ms", "UTC")).cast(pa.timestamp("ns", "UTC"))
 
 
 def packed(table: pa.Table, **options) -> bytes:
@@ -137,7 +139,13 @@ def test_the_period_of_the_name_counts(read, event):
         ("session_id", pa.array([b"\xff\xfe"], pa.binary()), "bad_utf8"),
         ("session_id", pa.array(["a\0b"]), "nul_byte"),
         ("event_ts_ms", pa.array([1794823205123], pa.timestamp("ms", "UTC")), None),
+        ("event_ts_ms", AT_NS.cast(pa.timestamp("ns")), None),
+        ("event_ts_ms", AT_NS, None),
+        ("event_ts_ms", AT_NS.cast(pa.timestamp("ns", "Asia/Tokyo")), None),
         ("event_ts_ms", pa.array(["yesterday"]), "wrong_type"),
+        ("propensity", pa.array([0.25], pa.float16()), 0.25),
+        ("session_id", pa.array(["s-1"], pa.string_view()), "s-1"),
+        ("session_id", pa.array([b"s-1"], pa.binary_view()), "s-1"),
     ],
 )  # fmt: skip
 def test_a_column_of_another_type_is_tried(column, values, expected, read, event):
@@ -170,6 +178,22 @@ def test_an_experiment_may_be_a_struct_or_json_text(read, event):
     text = read(pa.Table.from_pylist([event(experiment='{"id":"x7","variant":"b"}')])).rows
     assert struct == text
     assert (struct[0]["experiment_id"], struct[0]["variant"]) == ("x7", "b")
+
+
+@pytest.mark.parametrize("more", [["a"], {"deep": "x"}, [{"deep": ["x"]}]], ids=repr)
+@pytest.mark.parametrize("kind", [pa.string(), pa.string_view()], ids=str)
+def test_a_struct_that_grew_by_a_list_is_read_without_it_and_the_drift_told(
+    more, kind, read, event
+):
+    ids = pa.array(["x7", None], kind)
+    grown = pa.StructArray.from_arrays(
+        [ids, pa.array([more, None]), pa.array(["b", "c"])], ["id", "more", "variant"]
+    )
+    table = pa.Table.from_pylist([event(), event()])
+    at = table.schema.get_field_index("experiment")
+    found = read(table.set_column(at, "experiment", grown))
+    assert [(r["experiment_id"], r["variant"]) for r in found.rows] == [("x7", "b"), (None, "c")]
+    assert found.totals.unknown_fields == {"experiment.more"}
 
 
 @pytest.mark.parametrize(
