@@ -17,6 +17,10 @@ from lake.refused import RefusedError
 
 _FIXED_BYTES = 8  # what a value that is no text counts as
 _SHOWN_BYTES = 1_024
+_UUID_BYTES = 16
+_HYPHENS_BEFORE = (8, 12, 16, 20)
+#: the two digits of each byte
+_HEX = np.array([list(b"%02x" % n) for n in range(256)], dtype=np.uint8)
 _VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
           pa.types.is_large_binary, _VIEWS.__contains__)  # fmt: skip
@@ -91,6 +95,22 @@ def cleaned(column: pa.Array, bad: dict[int, str]) -> pa.Array:
         for row in np.flatnonzero(at.to_numpy(zero_copy_only=False)).tolist():
             bad.setdefault(row + 1, faults[encoded.indices[row].as_py()])
     return pa.DictionaryArray.from_arrays(encoded.indices, texts.cast(pa.string()))
+
+
+def spelled(column: pa.Array) -> pa.Array:
+    """Return UUIDs as text, as RFC 9562 writes them; any other column as it is."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if not pa.types.is_fixed_size_binary(column.type):
+        return column
+    count = len(column)
+    start = column.offset * _UUID_BYTES
+    raw = np.frombuffer(column.buffers()[1], np.uint8)[start : start + count * _UUID_BYTES]
+    digits = _HEX[raw.reshape(count, _UUID_BYTES)].reshape(count, 2 * _UUID_BYTES)
+    text = np.insert(digits, _HYPHENS_BEFORE, ord("-"), axis=1)
+    ends = np.arange(count + 1, dtype=np.int32) * text.shape[1]
+    texts = pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(text.tobytes()))
+    return pc.if_else(column.is_null(), pa.scalar(None, pa.string()), texts)
 
 
 def _unviewed(texts: pa.Array) -> pa.Array:

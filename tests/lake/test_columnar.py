@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -158,6 +159,23 @@ def test_a_column_of_another_type_is_tried(column, values, expected, read, event
         assert found.rows[0]["event_time"].isoformat() == "2026-11-16T10:00:05.123000+00:00"
     else:
         assert found.rows[0][column] == expected
+
+
+def test_uuids_are_read_as_they_are_written_in_text(read, event):
+    ids = [uuid.UUID(int=7 << 100), None, uuid.UUID(int=2**128 - 1)]
+    table = pa.Table.from_pylist([event(event_id=f"e-{n}") for n in range(3)])
+    at = table.schema.get_field_index("session_id")
+    column = pa.array([i and i.bytes for i in ids], pa.uuid())
+    expected = [i and str(i) for i in ids]
+    whole = packed(table.set_column(at, "session_id", column))
+    assert [r["session_id"] for r in read(whole).rows] == expected
+    # without Arrow's own schema in the footer, as other writers leave it
+    plain = packed(table.set_column(at, "session_id", column), store_schema=False)
+    assert [r["session_id"] for r in read(plain).rows] == expected
+    bad = table.set_column(at, "session_id", column).slice(1)
+    bad = bad.set_column(0, "event_id", pa.array(["e" * 2_000, ""]))
+    found = read(packed(bad), limits={"max_line_bytes": 1_024})
+    assert found.reasons == {1: "line_too_long", 2: "missing_field"}
 
 
 def test_columns_may_be_missing_new_or_in_another_order(read, event):
