@@ -32,7 +32,9 @@ with spans as (
     union
     select valid_to from spans where valid_to is not null
 ), in_force as (
-    select starts_at, to_json([cdn, name, max(capacity_bps)::varchar])::varchar as facts
+    select
+        starts_at,
+        to_json([cdn, name, arg_max(capacity_bps, valid_from)::varchar])::varchar as facts
     from changes
     join spans on starts_at >= valid_from and (starts_at < valid_to or valid_to is null)
     group by starts_at, cdn, name

@@ -1,7 +1,7 @@
 """The rows of a Parquet object, piece by piece, counted against its limits.
 
-Belongs here: opening, damage, schemas, and how much one piece may hold. Does not: what the
-columns mean (lake.columnar).
+Belongs here: opening, damage, and how much one piece may hold. Does not: which columns are read
+(parquet_schema), what they mean (lake.columnar).
 
 Text is read as dictionaries: a file of a few kilobytes can say that a value of megabytes stands
 in a million rows, and only what is written out once is bounded by the file. What the values would
@@ -11,7 +11,6 @@ page (2 GiB) at a time.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,18 +25,15 @@ import pyarrow.parquet as pq
 
 from lake.codecs import codec_of, other_type
 from lake.limits import Limits
-from lake.parquet_values import cleaned, hashed, is_text, sizes_of
+from lake.parquet_schema import chosen, parts_of, with_uuids
+from lake.parquet_values import cleaned, hashed, sizes_of, spelled
 from lake.refused import RefusedError
 from lake.unpacked import Meter
 
 _BATCH_ROWS = 65_536
 _PIECE_BYTES = 64 * 1024 * 1024
 _NESTED_BATCH_ROWS = 512
-_MAX_COLUMNS = 2_000
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
-_SCALARS = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64, pa.types.is_boolean,
-            pa.types.is_decimal, pa.types.is_timestamp, pa.types.is_date, pa.types.is_time,
-            pa.types.is_null)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,10 +72,11 @@ class ParquetRows:
             file = pa.PythonFile(stream, mode="r")
             footer = pq.read_metadata(file)
             self._require_cheap(footer)
-            schema = footer.schema.to_arrow_schema()
-            #: field -> column
-            self.columns, self.unknown = _chosen(schema, field_of)
             leaves = [footer.schema.column(at) for at in range(footer.num_columns)]
+            schema = with_uuids(footer.schema.to_arrow_schema(), leaves)
+            #: field -> column
+            self.columns, self.unknown = chosen(schema, field_of)
+            self._paths = [p for c in self.columns.values() for p in parts_of(schema.field(c))[0]]
             texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
             self._file = _opened(file, footer, texts)
             self._is_nested = any(pa.types.is_struct(schema.field(c).type)
@@ -150,7 +147,7 @@ class ParquetRows:
         self, file: pq.ParquetFile, rows: int, groups: Iterable[int]
     ) -> Iterator[pa.RecordBatch]:
         batches = file.iter_batches(
-            rows, row_groups=list(groups), columns=list(self.columns.values()), use_threads=False
+            rows, row_groups=list(groups), columns=self._paths, use_threads=False
         )
         while True:
             with _damage(
@@ -166,7 +163,7 @@ class ParquetRows:
         long: dict[int, dict[str, str]] = {n + 1: {} for n in np.flatnonzero(is_long).tolist()}
         columns: dict[str, pa.Array] = {"rn": pa.array(np.arange(1, batch.num_rows + 1))}
         for field, name in self.columns.items():
-            column = batch.column(name)
+            column = spelled(batch.column(name))
             if long:
                 for number, shown in hashed(column, long).items():
                     long[number][field] = shown
@@ -224,44 +221,6 @@ def _require_parquet(stream: BinaryIO) -> None:
         )
     if tail != _MAGIC or end < 12:
         raise RefusedError("truncated", "expected a Parquet file, found one without its footer.")
-
-
-def _chosen(
-    schema: pa.Schema, field_of: Callable[[str], str | None]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return field -> column and the columns that are none; raises RefusedError."""
-    found: dict[str, str] = {}
-    unknown = []
-    for column in schema:
-        field = field_of(column.name)
-        if field is None:
-            unknown.append(column.name)
-            continue
-        if field in found or not _is_usable(column.type):
-            raise RefusedError(
-                "bad_schema",
-                f"expected text, a number, a flag, a time or a flat struct in column "
-                f"{column.name!r}, once, found {re.sub('<.*', '', str(column.type))}"
-                f"{' again' if field in found else ''}.",
-            )
-        found[field] = column.name
-    # a path `a.b` names a child of `a` as well as a column of that name
-    doubtful = [u for u in unknown if u.split(".")[0] in found.values()]
-    if doubtful or len(schema) > _MAX_COLUMNS:
-        raise RefusedError(
-            "bad_schema",
-            f"expected at most {_MAX_COLUMNS} columns and none whose name goes on behind a dot, "
-            f"found {len(schema)} and {len(doubtful)}.",
-        )
-    return found, tuple(unknown)
-
-
-def _is_usable(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return kind.num_fields > 0 and all(
-            is_text(f.type) or any(is_(f.type) for is_ in _SCALARS) for f in kind
-        )
-    return is_text(kind) or any(is_(kind) for is_ in _SCALARS)
 
 
 def _cuts(sizes: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:

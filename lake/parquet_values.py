@@ -17,8 +17,13 @@ from lake.refused import RefusedError
 
 _FIXED_BYTES = 8  # what a value that is no text counts as
 _SHOWN_BYTES = 1_024
+_UUID_BYTES = 16
+_HYPHENS_BEFORE = (8, 12, 16, 20)
+#: the two digits of each byte
+_HEX = np.array([list(b"%02x" % n) for n in range(256)], dtype=np.uint8)
+_VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
-          pa.types.is_large_binary)  # fmt: skip
+          pa.types.is_large_binary, _VIEWS.__contains__)  # fmt: skip
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -50,7 +55,7 @@ def sizes_of(column: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _lengths(texts: pa.Array) -> npt.NDArray[np.int64]:
-    lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
+    lengths = pc.fill_null(pc.binary_length(_unviewed(texts)), 0).to_numpy(zero_copy_only=False)
     return np.asarray(lengths, dtype=np.int64)
 
 
@@ -63,8 +68,9 @@ def cleaned(column: pa.Array, bad: dict[int, str]) -> pa.Array:
             mask=column.is_null(),
         )
     if not is_text(column.type):
-        return column
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        return _computable(column)
+    encoded = _unviewed(column)
+    encoded = encoded if pa.types.is_dictionary(column.type) else encoded.dictionary_encode()
     raw = encoded.dictionary.cast(pa.large_binary())
     faults: dict[int, str] = {}
     try:
@@ -89,6 +95,35 @@ def cleaned(column: pa.Array, bad: dict[int, str]) -> pa.Array:
         for row in np.flatnonzero(at.to_numpy(zero_copy_only=False)).tolist():
             bad.setdefault(row + 1, faults[encoded.indices[row].as_py()])
     return pa.DictionaryArray.from_arrays(encoded.indices, texts.cast(pa.string()))
+
+
+def spelled(column: pa.Array) -> pa.Array:
+    """Return UUIDs as text, as RFC 9562 writes them; any other column as it is."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if not pa.types.is_fixed_size_binary(column.type):
+        return column
+    count = len(column)
+    start = column.offset * _UUID_BYTES
+    raw = np.frombuffer(column.buffers()[1], np.uint8)[start : start + count * _UUID_BYTES]
+    digits = _HEX[raw.reshape(count, _UUID_BYTES)].reshape(count, 2 * _UUID_BYTES)
+    text = np.insert(digits, _HYPHENS_BEFORE, ord("-"), axis=1)
+    ends = np.arange(count + 1, dtype=np.int32) * text.shape[1]
+    texts = pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(text.tobytes()))
+    return pc.if_else(column.is_null(), pa.scalar(None, pa.string()), texts)
+
+
+def _unviewed(texts: pa.Array) -> pa.Array:
+    """Return text that Arrow has functions for; it has few for views, as Polars writes them."""
+    return texts.cast(_VIEWS[texts.type]) if texts.type in _VIEWS else texts
+
+
+def _computable(column: pa.Array) -> pa.Array:
+    """Return a column as a type that SQL has functions for; no column keeps nanoseconds."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    return column.cast(pa.float32()) if pa.types.is_float16(kind) else column
 
 
 def hashed(column: pa.Array, numbers: Iterable[int]) -> dict[int, str]:

@@ -33,7 +33,7 @@ class CloudflareUsage(VendorUsage):
     """Groups of the GraphQL Analytics API."""
 
     name = "cloudflare_usage"
-    version = 1
+    version = 2
     cdn = "cloudflare"
     fields = (
         Field("hour_at", "instant", (f"{_D}datetimeHour",)),
@@ -52,11 +52,12 @@ class CloudflareUsage(VendorUsage):
         Field("rolled_bytes", "count", ("sum.bytes",)),
         Field("sampled_by", "decimal", ("avg.sampleInterval",)),
     )
+    #: finest first: a group by hour and by minute is one minute's
     _SLOTS: Mapping[str, timedelta] = {
-        "hour_at": timedelta(hours=1),
-        "quarter_at": timedelta(minutes=15),
-        "five_at": timedelta(minutes=5),
         "minute_at": timedelta(minutes=1),
+        "five_at": timedelta(minutes=5),
+        "quarter_at": timedelta(minutes=15),
+        "hour_at": timedelta(hours=1),
         "day_at": timedelta(days=1),
     }
 

@@ -86,7 +86,7 @@ class Invoice(Tabular):
     """Lines of an invoice whose columns the source file names."""
 
     name = "invoice"
-    version = 2
+    version = 3
     record = VENDOR_INVOICES
     containers = ("lines", "parquet")
     #: a charge may stand on an invoice twice; lake.repeats numbers what has no number of its own
@@ -151,7 +151,7 @@ class FocusInvoice(Invoice):
     """Rows of a FOCUS 1.2 export."""
 
     name = "focus_invoice"
-    version = 2
+    version = 3
 
     def looks_like(self, head: bytes) -> Look | None:
         """Return a look for the columns that every export has."""

@@ -6,7 +6,8 @@ what any vendor's columns mean (the families).
 Every line goes to the judge. Files of counters and invoices have thousands of lines, not millions,
 and what a typed reader forgives in a log (7.6 as 8, "1,234" as text, 1E+12 with lost digits) would
 be money here. Columns are found by the names in the header, never by their position. A field of a
-CSV may be quoted (RFC 4180) but holds no line end: lines are what is accounted for.
+CSV may be quoted (RFC 4180) but holds no line end: lines are what is accounted for. A line that
+begins with # is a comment, unless it has as many fields as the header.
 """
 
 from __future__ import annotations
@@ -124,6 +125,8 @@ class Tabular(Family):
         text = _plain(line)
         if not isinstance(text, str):
             return text
+        if text.startswith("#") and not _is_row(text, layout):
+            return Skip.HEADER
         found = _cells(text, layout) if layout.header else _keys(text)
         return self.judge_values(found, layout) if isinstance(found, dict) else found
 
@@ -199,12 +202,16 @@ def _plain(line: bytes) -> str | Skip | Reject:
         return Reject("nul_byte")
     if b"\r" in stripped:
         return Reject("stray_cr")
-    if stripped.startswith(b"#"):
-        return Skip.HEADER
     try:
         return stripped.decode("utf-8")
     except UnicodeDecodeError:
         return Reject("bad_utf8")
+
+
+def _is_row(text: str, layout: TableLayout) -> bool:
+    """Tell whether a line that begins as a comment is a row: invoices are numbered #1001, say."""
+    cells = _fields(text, layout.delimiter)
+    return cells is not None and 1 < len(cells) == len(layout.header)
 
 
 def _cells(text: str, layout: TableLayout) -> dict[str, str] | Judgement:

@@ -13,9 +13,10 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 _DECIMAL = re.compile(r"-?[0-9]{1,24}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")
 _SCALE = 12
 _WIDE = Context(prec=80)  # more digits than the pattern lets through
+#: also as BigQuery exports a time (a blank and UTC) and .NET prints one (seven decimals)
 _ISO = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)? ?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0{0,3})?)? ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _UNIX = re.compile(r"[0-9]{10}")
@@ -68,7 +69,7 @@ def instant_of(text: str, time_zone: str, *, is_us: bool) -> str:
         elif _MONTH.fullmatch(text):
             found = datetime.fromisoformat(f"{text}-01")
         elif _ISO.fullmatch(text):
-            found = datetime.fromisoformat(text.replace(" Z", "Z"))
+            found = datetime.fromisoformat(text.replace("UTC", "Z").replace(" Z", "Z"))
         else:
             raise UnreadableError("bad_time")
         if found.tzinfo is None:

@@ -21,6 +21,7 @@ from lake.inflate import Buffer, chunks
 from lake.parquet_rows import is_parquet
 from lake.parse import Constants
 from lake.refused import RefusedError
+from lake.remedies import REMEDIES
 from lake.settings import load_settings
 from lake.source import NameFacts, Privacy, Source, SourceError, load_sources
 from lake.totals import ParseTotals
@@ -208,6 +209,8 @@ def _summary(seen: _Seen, *, as_json: bool) -> None:
         out.print(table(f"rejected, first {len(rows)} of {totals.rejected}: "
                         + ", ".join(f"{n} {r}" for r, n in totals.reasons().items()),
                         ("line", "reason", "raw"), rows, (0,)))  # fmt: skip
+        for reason in totals.reasons():
+            out.print(f"  {reason}: {REMEDIES[reason]}")
     for record in seen.records:
         rows_of = [(k, v) for k, v in record.items() if v is not None]
         out.print(table(f"line {record['source_line']}", ("field", "value"), rows_of))

@@ -54,7 +54,7 @@ def test_hours_are_stale_by_the_capacities_that_the_mart_and_staging_show(weir: 
     )
     assert len(shown) == len(HOURS) * len(POPS)
     staged = weir.rows(
-        "select h, cdn, name, max(capacity_bps) "
+        "select h, cdn, name, arg_max(capacity_bps, valid_from) "
         "from staging.stg_cdn__capacities, range(24) as t(h) "
         "where kind = 'pop' and hour(valid_from) <= h and (valid_to is null "
         "or valid_to > timestamptz '2026-11-16 00:00:00+00' + to_hours(h::integer)) group by all"

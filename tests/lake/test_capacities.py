@@ -86,7 +86,8 @@ def test_a_new_place_touches_its_hours_alone_and_a_link_none(known) -> None:
     assert changed(before, known(span(start=3, end=None))) == [3, 4]
 
 
-def test_of_capacities_that_overlap_the_larger_counts_as_in_the_mart(known) -> None:
+def test_of_capacities_that_overlap_the_one_that_began_last_counts_as_in_the_mart(known) -> None:
     before = known(span("FRA", 0, None, 100))
-    assert changed(before, known(span("FRA", 1, None, 50))) == []
-    assert changed(before, known(span("FRA", 2, 3, 150))) == [2]
+    less = known(span("FRA", 1, None, 50))
+    assert changed(before, less) == [1, 2, 3, 4]
+    assert changed(less, known(span("FRA", 2, 3, 150))) == [2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,6 +32,8 @@ BOUNDED = settings(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
+#: as pandas writes an instant with a zone
+AT_NS = pa.array([1794823205123], pa.timestamp("ms", "UTC")).cast(pa.timestamp("ns", "UTC"))
 
 
 def packed(table: pa.Table, **options) -> bytes:
@@ -137,7 +140,13 @@ def test_the_period_of_the_name_counts(read, event):
         ("session_id", pa.array([b"\xff\xfe"], pa.binary()), "bad_utf8"),
         ("session_id", pa.array(["a\0b"]), "nul_byte"),
         ("event_ts_ms", pa.array([1794823205123], pa.timestamp("ms", "UTC")), None),
+        ("event_ts_ms", AT_NS.cast(pa.timestamp("ns")), None),
+        ("event_ts_ms", AT_NS, None),
+        ("event_ts_ms", AT_NS.cast(pa.timestamp("ns", "Asia/Tokyo")), None),
         ("event_ts_ms", pa.array(["yesterday"]), "wrong_type"),
+        ("propensity", pa.array([0.25], pa.float16()), 0.25),
+        ("session_id", pa.array(["s-1"], pa.string_view()), "s-1"),
+        ("session_id", pa.array([b"s-1"], pa.binary_view()), "s-1"),
     ],
 )  # fmt: skip
 def test_a_column_of_another_type_is_tried(column, values, expected, read, event):
@@ -150,6 +159,23 @@ def test_a_column_of_another_type_is_tried(column, values, expected, read, event
         assert found.rows[0]["event_time"].isoformat() == "2026-11-16T10:00:05.123000+00:00"
     else:
         assert found.rows[0][column] == expected
+
+
+def test_uuids_are_read_as_they_are_written_in_text(read, event):
+    ids = [uuid.UUID(int=7 << 100), None, uuid.UUID(int=2**128 - 1)]
+    table = pa.Table.from_pylist([event(event_id=f"e-{n}") for n in range(3)])
+    at = table.schema.get_field_index("session_id")
+    column = pa.array([i and i.bytes for i in ids], pa.uuid())
+    expected = [i and str(i) for i in ids]
+    whole = packed(table.set_column(at, "session_id", column))
+    assert [r["session_id"] for r in read(whole).rows] == expected
+    # without Arrow's own schema in the footer, as other writers leave it
+    plain = packed(table.set_column(at, "session_id", column), store_schema=False)
+    assert [r["session_id"] for r in read(plain).rows] == expected
+    bad = table.set_column(at, "session_id", column).slice(1)
+    bad = bad.set_column(0, "event_id", pa.array(["e" * 2_000, ""]))
+    found = read(packed(bad), limits={"max_line_bytes": 1_024})
+    assert found.reasons == {1: "line_too_long", 2: "missing_field"}
 
 
 def test_columns_may_be_missing_new_or_in_another_order(read, event):
@@ -170,6 +196,22 @@ def test_an_experiment_may_be_a_struct_or_json_text(read, event):
     text = read(pa.Table.from_pylist([event(experiment='{"id":"x7","variant":"b"}')])).rows
     assert struct == text
     assert (struct[0]["experiment_id"], struct[0]["variant"]) == ("x7", "b")
+
+
+@pytest.mark.parametrize("more", [["a"], {"deep": "x"}, [{"deep": ["x"]}]], ids=repr)
+@pytest.mark.parametrize("kind", [pa.string(), pa.string_view()], ids=str)
+def test_a_struct_that_grew_by_a_list_is_read_without_it_and_the_drift_told(
+    more, kind, read, event
+):
+    ids = pa.array(["x7", None], kind)
+    grown = pa.StructArray.from_arrays(
+        [ids, pa.array([more, None]), pa.array(["b", "c"])], ["id", "more", "variant"]
+    )
+    table = pa.Table.from_pylist([event(), event()])
+    at = table.schema.get_field_index("experiment")
+    found = read(table.set_column(at, "experiment", grown))
+    assert [(r["experiment_id"], r["variant"]) for r in found.rows] == [("x7", "b"), (None, "c")]
+    assert found.totals.unknown_fields == {"experiment.more"}
 
 
 @pytest.mark.parametrize(

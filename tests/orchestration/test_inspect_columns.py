@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from lake.remedies import REMEDIES
 from orchestration.cli import app
 
 EVENT = {
@@ -55,3 +56,13 @@ def test_parquet_of_nobody_is_refused_with_the_remedy(tmp_path: Path) -> None:
     (summary,) = inspected(path)
     assert summary["summary"]["refused"] == "unknown_format"
     assert "--source" in str(summary["summary"]["detail"])
+
+
+def test_each_reason_comes_with_what_to_do_about_it(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    bad = ({**EVENT, "event_type": "purchase"}, {**EVENT, "watch_ms": "soon"}, EVENT)
+    path.write_text("".join(f"{json.dumps(e)}\n" for e in bad), encoding="utf-8")
+    shown = " ".join(CliRunner().invoke(app, ["inspect", str(path)]).stdout.split())
+    for reason in ("unknown_event_type", "wrong_type"):
+        assert f"{reason}: {REMEDIES[reason]}" in shown
+    assert REMEDIES["ragged"] not in shown

@@ -32,15 +32,22 @@ capacities as (
 
 in_force as (
 
-    -- An audit holds capacities that overlap; should one have been released, the larger counts.
-    select hours.hour, hours.cdn, hours.pop, max(capacities.capacity_bps) as capacity_bps
+    -- An audit holds capacities of one delivery that overlap. Of several deliveries, the one that
+    -- began last counts: a file that says less from today on needs no end written into the old one.
+    select
+        hours.hour,
+        hours.cdn,
+        hours.pop,
+        capacities.capacity_bps,
+        row_number() over (
+            partition by hours.hour, hours.cdn, hours.pop order by capacities.valid_from desc
+        ) as place
     from hours
     inner join capacities
         on hours.cdn = capacities.cdn
         and hours.pop = capacities.pop
         and hours.hour >= capacities.valid_from
         and (hours.hour < capacities.valid_to or capacities.valid_to is null)
-    group by 1, 2, 3
 
 ),
 
@@ -61,6 +68,7 @@ joined as (
         on hours.hour = in_force.hour
         and hours.cdn = in_force.cdn
         and hours.pop = in_force.pop
+        and in_force.place = 1
 
 )
 
