@@ -137,6 +137,22 @@ def test_check_says_what_is_wrong_with_the_file_and_with_the_sample(
     assert "Did you mean `owner`?" in json.loads(broken.stdout)["error"]
 
 
+@pytest.mark.parametrize("command", ["ingest", "status", "refresh", "replay"])
+def test_a_mistake_in_a_source_file_is_a_sentence_whatever_is_asked(
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    (tmp_path / "feed.yaml").write_text("name: feed\nformt: json_map\n")
+    monkeypatch.setenv("WEIR_SOURCES", str(tmp_path))
+    result = weir(command, "--dir", tmp_path / "lake")
+    assert result.exit_code == 2
+    assert result.stderr.lstrip().startswith("weir: feed.yaml:1: description: expected a value")
+    assert "feed.yaml:2: formt: " in result.stderr
+    assert "Did you mean `format`?" in result.stderr
+
+
 def test_the_schema_is_json(weir: Weir) -> None:  # noqa: F811
     assert json.loads(weir("source", "schema").stdout)["title"] == "Weir source file"
 
