@@ -118,7 +118,9 @@ def draft(
 def _format_lines(made: Draft, found: Sequence[Detection], head: bytes) -> list[str]:
     if made.format is None:
         known = ", ".join(sorted(FAMILIES))
-        return [f"format: auto  {made.todo(f'no format was told; candidates: {known}')}"]
+        shapes = {d.shape.found: d.shape.remedy for d in found if d.shape and d.shape.remedy}
+        how = [f"# {said}: {made.todo(remedy)[2:]}" for said, remedy in shapes.items()]
+        return [f"format: auto  {made.todo(f'no format was told; candidates: {known}')}", *how]
     if made.format in _MAPPED:
         made.decided.append(f"format {made.format}: {_MAPPED[made.format]} of no known vendor")
         return [f"format: {made.format}"]

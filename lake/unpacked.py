@@ -147,7 +147,10 @@ def _require_text(head: bytes) -> None:
 
 
 def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
-    """Return the beginning of an object, unpacked; damage further on does not matter."""
+    """Return the beginning of an object, unpacked; damage further on does not matter.
+
+    Raises RefusedError where damage leaves nothing of it.
+    """
     reader = open_reader(stream, name)
     found = bytearray(size)
     filled = 0
@@ -156,7 +159,15 @@ def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
             while filled < size and (got := reader.readinto(view[filled:])):
                 filled += got
     except RefusedError:
-        pass
+        if not filled:
+            raise
     finally:
         stream.seek(0)
     return bytes(found[:filled]).removeprefix(BYTE_ORDER_MARK)
+
+
+def text_head(stream: BinaryIO, name: str, size: int) -> bytes:
+    """Return the beginning of an object of text, as first_bytes; raises RefusedError for others."""
+    head = first_bytes(stream, name, size)
+    _require_text(head)
+    return head

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from lake.formats import AUTO, FAMILIES, dialects, family_of, invoices
+from lake.formats import AUTO, FAMILIES, family_of, invoices
 from lake.formats.base import Family, Look
-from lake.formats.heads import objects
+from lake.formats.shapes import Shape, require_text, shape_of
 from lake.parquet_rows import column_names
 from lake.refused import RefusedError
 from lake.source import Source
-from lake.unpacked import first_bytes
+from lake.unpacked import text_head
 
 HEAD_BYTES = 1 << 18
 #: what a fitting name adds; by itself it is too little to go by
@@ -39,8 +39,8 @@ class Detection:
 
     family: str | None
     looks: Mapping[str, Look]
-    #: what it is made of, in words, where it is of no family
-    shape: str | None = None
+    #: what it is made of and what to do, where it is of no family
+    shape: Shape | None = None
 
     @property
     def detail(self) -> str:
@@ -48,12 +48,14 @@ class Detection:
         if self.family is not None:
             return f"{self.family}: {self.looks[self.family].reason}"
         found = "; ".join(f"{name}: {look.reason}" for name, look in self.looks.items())
-        nobodys = f"none of them ({self.shape})" if self.shape else "none of them"
+        nobodys = f"none of them ({self.shape.found})" if self.shape else "none of them"
+        remedy = self.shape.remedy if self.shape else None
         return (
             f"expected one of {', '.join(sorted(FAMILIES))}, found "
             f"{f'more than one may be ({found})' if found else nobodys} in its first "
             "lines and its name. Say which with --source or --format, declare format: in the "
-            "source file, or describe the log by a map: `weir source new FILE`."
+            f"source file, or describe the log by a map: `weir source new FILE`."
+            f"{f' Or {remedy}.' if remedy else ''}"
         )
 
 
@@ -75,20 +77,19 @@ def detect_head(head: bytes, name: str) -> Detection:
         is_clear = False
     if is_clear:
         return Detection(next(iter(ordered)), ordered)
-    return Detection(None, ordered, _shape_of(head))
-
-
-def _shape_of(head: bytes) -> str | None:
-    """Return what a head of no family is made of, as far as a map could describe it."""
-    if objects(head):
-        return "JSON objects"
-    table = dialects.guess(head)
-    return table.shape if table is not None else None
+    return Detection(None, ordered, shape_of(head))
 
 
 def detect(stream: BinaryIO, name: str) -> Detection:
     """Return what a file looks like; raises RefusedError for one that cannot be read at all."""
-    return detect_head(first_bytes(stream, name, HEAD_BYTES), name)
+    return detect_head(head_of(stream, name), name)
+
+
+def head_of(stream: BinaryIO, name: str) -> bytes:
+    """Return the head of a text file, unpacked; raises RefusedError for what is no text."""
+    head = text_head(stream, name, HEAD_BYTES)
+    require_text(head)
+    return head
 
 
 def detect_parquet(stream: BinaryIO) -> Detection:

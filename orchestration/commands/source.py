@@ -20,13 +20,12 @@ import pyarrow as pa
 from lake.columnar import parser_of
 from lake.draft import Draft, draft
 from lake.formats import FAMILIES
-from lake.formats.detection import HEAD_BYTES, Detection, detect_parquet, family_for
+from lake.formats.detection import Detection, detect_parquet, family_for, head_of
 from lake.parquet_rows import is_parquet
 from lake.parse import Constants
 from lake.refused import RefusedError
 from lake.source import Source, SourceError, load_source, source_schema
 from lake.totals import ParseTotals
-from lake.unpacked import first_bytes
 from orchestration.commands.output import console, lines_safe, print_json, safe, table
 
 _NAME = re.compile(r"[^a-z0-9]+")
@@ -49,8 +48,8 @@ def new(files: Sequence[Path], name: str | None, out: Path | None, *, as_json: b
     if out is not None and out.exists():
         return _fail("new", f"{safe(out)}: expected a new file, found one. Name another one.", 2)
     try:
-        samples = [(str(path), _head(path)) for path in files]
         columnar = _columnar(files)
+        samples = [(str(path), b"" if columnar else _head(path)) for path in files]
     except RefusedError as err:
         return _fail("new", f"a sample is refused: {safe(err)}", 1)
     except OSError as err:
@@ -120,7 +119,10 @@ def _name_of(path: Path) -> str:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
-        return first_bytes(stream, path.name, HEAD_BYTES)
+        head = head_of(stream, path.name)
+    if not head.strip():
+        raise RefusedError("zero_bytes", "expected at least one line to look at, found none.")
+    return head
 
 
 def _columnar(files: Sequence[Path]) -> list[Detection]:

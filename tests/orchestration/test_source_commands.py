@@ -76,6 +76,41 @@ def test_a_log_of_no_shape_leaves_the_format_open(weir: Weir, tmp_path: Path) ->
     said = json.loads(weir("source", "new", log, "--json").stdout)
     assert said["format"] is None
     assert any("no format was told; candidates: " in todo for todo in said["open"])
+    assert "# other lines of text: TODO if a format string writes these lines" in said["text"]
+
+
+@pytest.mark.parametrize("data", ["{}\n".encode("utf-16"), bytes(range(256)) * 9, b"\n\n"])
+def test_what_has_no_lines_of_text_is_not_drafted(weir: Weir, tmp_path: Path, data: bytes) -> None:  # noqa: F811
+    log, out = tmp_path / "x.log", tmp_path / "x.yaml"
+    log.write_bytes(data)
+    result = weir("source", "new", log, "--out", out)
+    assert result.exit_code == 1
+    assert "a sample is refused: " in result.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("format_name", ["json_map", "delimited_map"])
+def test_a_format_that_takes_a_map_is_not_inspected_without_one(
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+    format_name: str,
+) -> None:
+    log = sample(tmp_path, ODD)
+    result = weir("inspect", "--format", format_name, log)
+    assert result.exit_code == 1
+    assert "incomplete_map: expected event_time and status" in " ".join(result.stdout.split())
+
+
+def test_an_array_for_a_file_is_refused_with_the_way_to_lines(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    out = tmp_path / "acme.yaml"
+    assert weir("source", "new", sample(tmp_path, *[ODD] * 30), "--out", out).exit_code == 0
+    whole = tmp_path / "whole.json"
+    for indent in (None, 2):
+        whole.write_text(json.dumps([ODD] * 30, indent=indent))
+        result = weir("source", "check", out, whole)
+        assert result.exit_code == 1
+        assert "bad_lines: expected a JSON object a line" in result.stderr
+        assert "jq -c '.[]'" in result.stderr
 
 
 @pytest.mark.parametrize(
