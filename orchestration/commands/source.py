@@ -24,7 +24,7 @@ from lake.formats.detection import Detection, detect_parquet, family_for, head_o
 from lake.parquet_rows import is_parquet
 from lake.parse import Constants
 from lake.refused import RefusedError
-from lake.source import Source, SourceError, load_source, source_schema
+from lake.source import NameFacts, Source, SourceError, load_source, source_schema
 from lake.totals import ParseTotals
 from orchestration.commands.output import console, lines_safe, print_json, safe, table
 
@@ -40,6 +40,9 @@ class _Tried:
     format: str
     totals: ParseTotals
     hosts: Counter[str]
+    facts: NameFacts
+    #: its source has periods: a name that declares none is told
+    has_periods: bool
 
 
 def new(files: Sequence[Path], name: str | None, out: Path | None, *, as_json: bool) -> int:
@@ -173,7 +176,7 @@ def _try(source: Source, path: Path) -> _Tried:
             totals = parser.parse(stream, path.name, size, constants, emit)
         finally:
             parser.close()
-    return _Tried(path, family.name, totals, hosts)
+    return _Tried(path, family.name, totals, hosts, facts, source.period is not None)
 
 
 def _document(tried: _Tried) -> dict[str, Any]:
@@ -185,6 +188,9 @@ def _document(tried: _Tried) -> dict[str, Any]:
         "accepted": totals.accepted,
         "rejected": totals.rejected,
         "reasons": totals.reasons(),
+        "period_start": tried.facts.period_start,
+        "period_end": tried.facts.period_end,
+        "is_period_missing": tried.has_periods and tried.facts.period_start is None,
         "unknown_fields": sorted(totals.unknown_fields),
         "hosts": dict(tried.hosts.most_common(_MAX_HOSTS)),
     }
@@ -197,6 +203,15 @@ def _show(document: dict[str, Any]) -> None:
         f"{document['accepted']} accepted, {document['rejected']} rejected",
         soft_wrap=True,
     )
+    if document["is_period_missing"]:
+        out.print(
+            "  by its name: no period, expected one by period.pattern and start_format; the times "
+            "of its events are not held to any",
+            soft_wrap=True,
+        )
+    elif document["period_start"] is not None:
+        start, end = safe(document["period_start"]), safe(document["period_end"])
+        out.print(f"  by its name: {start} to {end}", soft_wrap=True)
     if document["reasons"]:
         rows = list(document["reasons"].items())
         out.print(table("rejected", ("reason", "lines"), rows, (1,)))
