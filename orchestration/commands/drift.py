@@ -44,6 +44,8 @@ def drift_of(catalog: Catalog, ledger: Iterable[Delivery]) -> list[Drift]:
     for d in current.values():
         for name in d.unknown_fields:
             said.setdefault((d.source, f"field no rule names: {name}"), []).append(d)
+        if d.state == "loaded" and d.rejected and not d.accepted:  # too few lines to be held for it
+            said.setdefault((d.source, "every line is rejected"), []).append(d)
     table = table_of(catalog, CHECK_RESULTS)
     with connect(table) as connection:
         rows = connection.sql(_WARNINGS.format(results=relation_sql(table))).fetchall()

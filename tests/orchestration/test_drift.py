@@ -120,6 +120,16 @@ def test_the_check_of_an_ingest_names_warnings_and_fields(home: Path) -> None:
     assert warning.endswith(": ttfb_ms_has_values, found 0")
 
 
+def test_a_small_delivery_of_nothing_but_rejects_is_told(weir: Weir, home: Path) -> None:  # noqa: F811
+    folder = home / "landing/zephyr"
+    folder.mkdir(parents=True)
+    (folder / "small.json").write_text(json.dumps({**line(1), "code": "ok"}) + "\n")
+    assert weir("ingest", "--dir", home).exit_code == 0
+    status = json.loads(weir("status", "--json", "--dir", home).stdout)
+    assert status["deliveries"] == {"zephyr": {"loaded": 1}}
+    assert [d["what"] for d in status["drift"]] == ["every line is rejected"]
+
+
 def test_few_rows_and_rules_of_seldom_fields_warn_of_nothing(weir: Weir, home: Path) -> None:  # noqa: F811
     folder = home / "landing/zephyr"
     folder.mkdir(parents=True)

@@ -82,7 +82,8 @@ def test_a_log_of_no_shape_leaves_the_format_open(weir: Weir, tmp_path: Path) ->
 def test_check_says_which_period_a_name_declares(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
     log, out = sample(tmp_path, *[ODD] * 30), tmp_path / "acme.yaml"
     assert weir("source", "new", log, "--out", out).exit_code == 0
-    assert "by its name: 2026-11-16T10:00:00Z to 2026-11-16T11" in weir("source", "check", out, log).stdout
+    said = weir("source", "check", out, log).stdout
+    assert "by its name: 2026-11-16T10:00:00Z to 2026-11-16T11" in said
     out.write_text(out.read_text().replace("'%Y-%m-%d-%H'", "'%Y%m%d%H'"))
     result = weir("source", "check", out, log)
     assert "by its name: no period, expected one by period.pattern" in result.stdout
