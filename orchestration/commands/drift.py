@@ -50,10 +50,10 @@ def drift_of(catalog: Catalog, ledger: Iterable[Delivery]) -> list[Drift]:
     with connect(table) as connection:
         rows = connection.sql(_WARNINGS.format(results=relation_sql(table))).fetchall()
     for subject, name, observed, expected in rows:
-        if (d := current.get(subject)) is not None:
+        if subject in current:
             # a share differs from delivery to delivery: only what is expected makes it one thing
             what = f"{name}: expected {expected}" + (", found 0" if observed == "0" else "")
-            said.setdefault((d.source, what), []).append(d)
+            said.setdefault((current[subject].source, what), []).append(current[subject])
     found = [_drift(source, what, ds) for (source, what), ds in said.items()]
     newest = {(f.source, f.what): current[f.last_delivery_id].last_modified for f in found}
     found.sort(key=lambda f: (f.source, f.what))
