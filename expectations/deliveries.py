@@ -12,6 +12,7 @@ import duckdb
 from pyiceberg.types import NestedField
 
 from expectations.counters import COUNTER_FIELDS, COUNTER_MEASURES
+from expectations.declared import declared_measures
 from expectations.feeds import FEED_FIELDS, FEED_MEASURES
 from expectations.parts import count
 from expectations.profiles import Number, ProfileRow
@@ -104,30 +105,22 @@ def connect_memory() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:")
 
 
-def declared_measures(columns: Iterable[str]) -> dict[str, str]:
-    """Return the measures that declared ranges are judged by, of columns that hold numbers."""
-    return {
-        f"{column}_{name}": sql.format(quote_identifier(column))
-        for column in columns
-        for name, sql in (("mean", "avg({})"), ("p50", "quantile_disc({}, 0.5)"))
-    }
-
-
 def _delivery_sql(
     table_name: str,
     fields: Sequence[NestedField],
     files: Sequence[str],
     declared: Collection[str] = (),
+    watched: Collection[str] = (),
 ) -> str:
     """Return the profile query: a row per delivery, or the row of no rows without files."""
-    measured = _MEASURED_FIELDS[table_name] | set(declared)
+    measured = _MEASURED_FIELDS[table_name] | set(declared) | set(watched)
     read = [f for f in fields if f.required or f.name in measured]
     nulls = " or ".join(f"{quote_identifier(f.name)} is null" for f in read if f.required)
     measures = {
         "rows": "count(*)",
         "rows_with_null_required": count(f"{nulls or 'false'}"),
         **_MEASURES[table_name],
-        **declared_measures(declared),
+        **declared_measures(declared, watched),
     }
     columns = ", ".join(f"{sql} as {name}" for name, sql in measures.items())
     grouped = "group by delivery_id" if files else ""
@@ -154,10 +147,11 @@ def profile_deliveries(
     subjects: Sequence[DeliverySubject],
     connect: Connect = connect_memory,
     declared: Collection[str] = (),
+    watched: Collection[str] = (),
 ) -> tuple[ProfileRow, ...]:
     """Measure staged deliveries of one bronze table; one row each, also without files.
 
-    declared: columns whose mean and median are measured too.
+    declared: columns whose mean and median are measured too. watched: whose values are counted.
 
     Rows are attributed by their delivery_id: a row that carries another one is missing from its
     delivery's count, which the suite compares with the accepted lines.
@@ -170,11 +164,11 @@ def profile_deliveries(
     files = [uri for s in subjects for uri in s.files]
     measured: dict[str, dict[str, Number]] = {}
     with connect() as connection:
-        cursor = connection.execute(_delivery_sql(table_name, fields, [], declared))
+        cursor = connection.execute(_delivery_sql(table_name, fields, [], declared, watched))
         names = [str(d[0]) for d in cursor.description or ()][1:]
         empty = dict(zip(names, cursor.fetchall()[0][1:], strict=True))
         if files:
-            sql = _delivery_sql(table_name, fields, files, declared)
+            sql = _delivery_sql(table_name, fields, files, declared, watched)
             found = connection.execute(sql).fetchall()
             measured = {r[0]: dict(zip(names, r[1:], strict=True)) for r in found}
     rows: list[ProfileRow] = []

@@ -15,13 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lake.audit import BrokenAuditError
-from lake.source import Source
 
 DELIVERIES_FILE = Path(__file__).parent / "deliveries.yaml"
 MARTS_FILE = Path(__file__).parent / "marts.yaml"
-
-#: rows under which neither mean nor median says anything
-_LEAST_DECLARED = 20
 
 M = TypeVar("M", bound=BaseModel)  # 3.11 has no type parameter lists
 
@@ -161,36 +157,6 @@ class RuleFile(_Strict):
                 f"{known}. Add the profile to a suite in the layer's rule file."
             )
         return found
-
-
-def declared_suite(source: Source) -> Suite | None:
-    """Return the rules that a source's declared ranges are, None where it declares none.
-
-    Not judged where a delivery has no value to measure, nor where it has few.
-    """
-    rules = [
-        Rule(
-            name=f"{column}_{name}_is_as_declared",
-            column=f"{column}_{name}",
-            kind="between",
-            min=bounds[0],
-            max=bounds[1],
-            optional=True,
-            applies_if=Guard(column="rows", min=_LEAST_DECLARED),
-            description=f"The {name} of {column} lies where the source's `expect` says.",
-        )
-        for column, ranges in source.expect.given().items()
-        for name in ("mean", "p50")
-        if (bounds := getattr(ranges, name)) is not None
-    ]
-    if not rules:
-        return None
-    return Suite(
-        name="declared",
-        description="The values of a delivery lie where the owner of its source declared",
-        profiles=("bronze.cdn_requests",),
-        rules=tuple(rules),
-    )
 
 
 @dataclass(frozen=True)

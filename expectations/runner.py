@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 from pyiceberg.types import NestedField
 
+from expectations.declared import declared_columns, declared_suite, watched_columns
 from expectations.deliveries import Connect, connect_memory, profile_deliveries
 from expectations.judge import judge
 from expectations.profiles import (
@@ -24,7 +25,7 @@ from expectations.profiles import (
     profile_hours,
     profile_months,
 )
-from expectations.rules import DELIVERIES_FILE, MARTS_FILE, declared_suite, load_rules
+from expectations.rules import DELIVERIES_FILE, MARTS_FILE, load_rules
 from lake.audit import AuditReport, BrokenAuditError, CheckResult, DeliveryAudit, DeliverySubject
 from lake.source import Source
 
@@ -109,8 +110,13 @@ def delivery_audit(
             for table, alike in by_table.items():
                 given = {s: d for s in {one.source for one in alike}
                          if (d := (sources or {}).get(s)) is not None}  # fmt: skip
-                columns = sorted({c for d in given.values() for c in d.expect.given()})
-                rows = profile_deliveries(table, fields_by_table[table], alike, connect, columns)
+                columns, watched = (
+                    sorted({c for d in given.values() for c in which(d)})
+                    for which in (declared_columns, watched_columns)
+                )
+                rows = profile_deliveries(
+                    table, fields_by_table[table], alike, connect, columns, watched
+                )
                 ids = [s.delivery_id for s in alike]
                 results += _report("delivery", rules_file, table, rows, ids).results
                 for name, source in sorted(given.items()):
@@ -121,14 +127,14 @@ def delivery_audit(
 
 
 def _as_declared(source: Source, rows: Sequence[ProfileRow]) -> tuple[CheckResult, ...]:
-    """Judge deliveries of a source by the ranges that it declares."""
+    """Judge deliveries of a source by what its file implies."""
     suite = declared_suite(source)
     if suite is None:
         return ()
     found = judge("delivery", [suite], rows)
     if len(found) != len(rows) * len(suite.rules):
         raise BrokenAuditError(
-            f"the declared ranges of source {source.name} gave {len(found)} results; expected "
+            f"the declared rules of source {source.name} gave {len(found)} results; expected "
             f"{len(rows) * len(suite.rules)}, one per rule and delivery. Look at "
             "expectations/judge.py."
         )

@@ -75,7 +75,8 @@ MACROS = (
     # extension: a column, as a case reads its operand again for each of its branches
     """create or replace macro object_type_of(path, extension) as case
          when extension in ('ts', 'aac', 'ac3', 'ec3') then 'segment'
-         when extension in ('m4s', 'mp4', 'cmfv', 'cmfa', 'm4v', 'm4a', 'webm') then segment_of(path)
+         when extension in ('m4s', 'mp4', 'cmfv', 'cmfa', 'm4v', 'm4a', 'webm')
+         then segment_of(path)
          when extension in ('m3u8', 'mpd') then 'manifest'
          when extension in ('vtt', 'webvtt', 'srt', 'ttml', 'dfxp', 'cmft') then 'caption'
          when extension = 'key' then 'key'

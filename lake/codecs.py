@@ -38,8 +38,8 @@ _OTHER_TYPES = {
     b"%PDF-": "a PDF file",
     b"\x7fELF": "a program",
     b"SQLite format 3\0": "an SQLite file",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
+    b"\xff\xfe": "UTF-16 text (iconv -f UTF-16 -t UTF-8 makes UTF-8 of it)",
+    b"\xfe\xff": "UTF-16 text (iconv -f UTF-16 -t UTF-8 makes UTF-8 of it)",
 }
 
 

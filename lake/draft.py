@@ -15,6 +15,14 @@ from statistics import median
 
 from lake.draft_delimited import agreed_guess, dialect_line, named, split_time
 from lake.draft_names import NAMES, PERIODS
+from lake.draft_units import (
+    byte_unit,
+    duration_unit,
+    expected_range,
+    fields_named,
+    numbers_of,
+    words_of,
+)
 from lake.field_map import path_of
 from lake.formats import FAMILIES, family_of
 from lake.formats.detection import Detection, detect_head
@@ -35,9 +43,6 @@ _DURATIONS = ("duration_ms", "ttfb_ms")
 _BYTES = ("bytes_out_total", "bytes_out_body", "bytes_in")
 #: columns whose values may stand in a source file: no address, no user, no URL
 _HARMLESS = ("status", "method", "http_version", "pop", "country", "content_type")
-#: suffixes of a name that tell its unit
-_TOLD = (("ms", "ms"), ("msec", "ms"), ("us", "us"), ("usec", "us"), ("ns", "ns"), ("sec", "s"),
-         ("seconds", "s"), ("minutes", "min"), ("min", "min"))  # fmt: skip
 
 
 @dataclass
@@ -48,6 +53,13 @@ class Draft:
     decided: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    #: column -> where its median may lie, by the sample
+    expected: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def expect(self, column: str, unit: str, values: Sequence[object]) -> None:
+        """Remember where the median of a column lies, in the column's unit."""
+        if (found := expected_range(unit, values)) is not None:
+            self.expected[column] = found
 
     @property
     def text(self) -> str:
@@ -112,13 +124,16 @@ def draft(
     if made.format == "delimited_map" and table is not None:
         made.lines += _table_lines(made, table)
     made.lines += _customer_lines(made, hosts)
+    made.lines += _expect_lines(made)
     return made
 
 
 def _format_lines(made: Draft, found: Sequence[Detection], head: bytes) -> list[str]:
     if made.format is None:
         known = ", ".join(sorted(FAMILIES))
-        return [f"format: auto  {made.todo(f'no format was told; candidates: {known}')}"]
+        shapes = {d.shape.found: d.shape.remedy for d in found if d.shape and d.shape.remedy}
+        how = [f"# {said}: {made.todo(remedy)[2:]}" for said, remedy in shapes.items()]
+        return [f"format: auto  {made.todo(f'no format was told; candidates: {known}')}", *how]
     if made.format in _MAPPED:
         made.decided.append(f"format {made.format}: {_MAPPED[made.format]} of no known vendor")
         return [f"format: {made.format}"]
@@ -165,11 +180,6 @@ def _flat(record: Mapping[str, object], before: tuple[str, ...] = ()
             yield (*before, key), value
 
 
-def _words(path: tuple[str, ...]) -> tuple[str, str]:
-    last = re.sub(r"[^a-z0-9]", "", path[-1].lower())
-    return last, re.sub(r"[^a-z0-9]", "", "".join(path).lower())
-
-
 def _map_lines(made: Draft, records: Sequence[Mapping[str, object]]) -> list[str]:
     """Return the map: fields by their names, units by names and magnitudes."""
     values: dict[tuple[str, ...], list[object]] = {}
@@ -183,7 +193,7 @@ def _map_lines(made: Draft, records: Sequence[Mapping[str, object]]) -> list[str
         used |= {(name,) for name in apart}
         lines += _apart_lines(made, apart)
     for column, names in NAMES.items():
-        fitting = [p for n in names for p in values if n in _words(p) and p not in used]
+        fitting = fields_named(names, column, {p: v for p, v in values.items() if p not in used})
         if column == "event_time" and apart is not None:
             continue
         if not fitting:
@@ -224,18 +234,14 @@ def _rule_lines(
     if column in _TIMES:
         return _time_lines(made, source, path, values)
     if column in _DURATIONS:
-        unit, why = _duration_unit(path, values)
+        unit, is_told, why = duration_unit(path, values)
+    elif column in _BYTES:
+        unit, is_told, why = byte_unit(path, values)
+    if column in (*_DURATIONS, *_BYTES):
         made.decided.append(f"{column} from {shown(path_of(path))}, in {unit}")
-        note = f"  {made.todo(f'{column}: unit guessed {why}; ns, us, ms, s, min or h')}"
-        told = why.startswith("by its name")
-        if told:
-            made.open.pop()
-            note = f"  # unit {why}"
-        return [f"  {column}: {{from: {source}, unit: {unit}}}{note}"]
-    if column in _BYTES:
-        unit, note = _byte_unit(made, column, path, values)
-        made.decided.append(f"{column} from {shown(path_of(path))}, in {unit}")
-        return [f"  {column}: {{from: {source}, unit: {unit}}}{note}"]
+        made.expect(column, unit, values)
+        note = f"# {why}" if is_told else made.todo(f"{column}: {why}")
+        return [f"  {column}: {{from: {source}, unit: {unit}}}  {note}"]
     made.decided.append(f"{column} from {shown(path_of(path))}")
     lines = [f"  {column}: {source}  {example}".rstrip()]
     if column == "cache_status":
@@ -245,22 +251,10 @@ def _rule_lines(
     return lines
 
 
-def _numbers(values: Sequence[object]) -> list[float]:
-    found = []
-    for value in values:
-        try:
-            number = float(str(value))
-        except ValueError:
-            continue
-        if 0 <= number < float("inf"):
-            found.append(number)
-    return found
-
-
 def _time_lines(
     made: Draft, source: str, path: tuple[str, ...], values: Sequence[object]
 ) -> list[str]:
-    numbers = _numbers(values)
+    numbers = numbers_of(values)
     text = str(values[0]) if values else ""
     zone = ""
     if numbers:
@@ -279,34 +273,19 @@ def _time_lines(
         how = "unit: auto"
         zone = f"  {made.todo(f'event_time: how is {shown(text)} written? give format: or unit:')}"
     made.decided.append(f"event_time from {shown(path_of(path))}, {how}")
-    is_end = any(w in _words(path)[0] for w in ("end", "done", "finish"))
+    is_end = any(w in words_of(path)[0] for w in ("end", "done", "finish"))
     stamp = made.todo("event_time: is it the start or the end of the request? stamp: start or end")
     lines = [f"  event_time: {{from: {source}, {how}, stamp: {'end' if is_end else 'start'}}}"]
     return [*lines, f"  {stamp}", *([zone] if zone else [])]
 
 
-def _duration_unit(path: tuple[str, ...], values: Sequence[object]) -> tuple[str, str]:
-    name = path[-1].lower()
-    for suffix, unit in _TOLD:
-        if re.search(rf"(^|[^a-z]){suffix}$", name):
-            return unit, "by its name"
-    numbers = [n for n in _numbers(values) if n > 0]
-    middle = median(numbers) if numbers else 0.0
-    unit = "us" if middle >= 20_000 else "ms" if middle >= 5 else "s"
-    return unit, f"by the median of the sample, {middle:g}"
-
-
-def _byte_unit(
-    made: Draft, column: str, path: tuple[str, ...], values: Sequence[object]
-) -> tuple[str, str]:
-    name = _words(path)[1]
-    if "kilobyte" in name or name.endswith("kb") or "kbsent" in name:
-        note = made.todo(f"{column}: kB is 1000 bytes; KiB, if the vendor counts 1024")
-        return "kB", f"  {note}"
-    if any(n % 1 for n in _numbers(values)):
-        note = made.todo(f"{column}: fractions are no bytes; kB, KiB, MB or MiB?")
-        return "kB", f"  {note}"
-    return "B", f"  {made.todo(f'{column}: with headers, or the body alone?')}"
+def _expect_lines(made: Draft) -> list[str]:
+    """Return the ranges of the sample, so that a change of unit is held from the first day on."""
+    if not made.expected:
+        return []
+    said = made.todo("expect: medians thirty times off the sample's are held; widen or correct")
+    ranges = [f"  {c}: {{p50: [{low}, {high}]}}" for c, (low, high) in made.expected.items()]
+    return [f"expect:  {said}", *ranges]
 
 
 def _customer_lines(made: Draft, hosts: Mapping[str, int]) -> list[str]:

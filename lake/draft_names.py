@@ -18,6 +18,7 @@ NAMES: Mapping[str, Sequence[str]] = {
     "duration_ms": (
         "durationms", "duration", "timetaken", "elapsed", "elapsedms", "timeelapsed", "took",
         "totaltime", "responsetime", "latency", "timetakenms",
+        "requesttime",
     ),
     "ttfb_ms": ("ttfb", "ttfbms", "timetofirstbyte", "firstbyte", "firstbytems"),
     "bytes_out_total": (

@@ -164,6 +164,11 @@ class TimeRule(Rule):
             )
         if self.from_ and self.join:
             raise ValueError("expected from or join, found both; say where the instant stands")
+        if self.unit not in (None, "iso", "auto") and self.zone != "UTC":
+            raise ValueError(
+                f"expected no zone beside unit: {self.unit}, which counts from 1970 in UTC, found "
+                f"{self.zone!r}; remove it"
+            )
         return self
 
 

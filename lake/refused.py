@@ -22,6 +22,7 @@ REASONS = {
     "not_a_log": "Deliver the log itself, as text or packed once.",
     "wrong_container": "Deliver what the source's `container` says, or correct the source file.",
     "encrypted": "Deliver it unencrypted, or encrypted by the storage.",
+    "bad_lines": "",
     "bad_document": "Correct the source's `document`, or have the whole answer delivered again.",
     "bad_schema": "Check what the producer writes, or the source's `format`.",
     "cr_line_ends": "Have lines end in LF or CRLF.",

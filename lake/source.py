@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -23,9 +23,7 @@ from lake.field_map import FieldMap
 from lake.limits import Limits
 from lake.publication import Duration, Published
 from lake.source_file import Fault, SourceError, faults_of, read_document
-
-if TYPE_CHECKING:
-    pass
+from lake.source_values import Below, Customer, Host, Length
 
 _EXAMPLES = "See lake/sources/ for complete examples."
 
@@ -47,7 +45,7 @@ class Period(_Strict):
     start_format: str
     #: of the group (?P<published>...), where the name says when the object was published, in UTC
     published_format: str | None = None
-    length: Duration | None = None
+    length: Length | None = None
     early: Duration = timedelta(0)
     late: Duration = timedelta(0)
 
@@ -87,7 +85,7 @@ class Period(_Strict):
 class Cadence(_Strict):
     """How often a delivery is expected, and how long after its period it may take."""
 
-    every: Duration
+    every: Length
     within: Duration
 
 
@@ -135,7 +133,7 @@ class Expected(_Strict):
 class LandingSpec(_Strict):
     """Which objects belong to the source."""
 
-    prefix: str
+    prefix: Below
     suffix: str = ""
 
 
@@ -181,8 +179,8 @@ class Source(_Strict):
     document: Document | None = None
     #: how a vendor publishes counters, invoices, rosters or capacities; unused by logs
     published: Published = Published()
-    #: host -> customer, exact
-    customers: Mapping[str, str] = Field(default_factory=dict)
+    #: host -> customer, exact but for case
+    customers: Mapping[Host, Customer] = Field(default_factory=dict)
     privacy: Privacy = Privacy()
     #: where the values of a delivery lie, as its owner knows them: else it is held
     expect: Expected = Expected()
@@ -246,18 +244,19 @@ def load_source(path: Path) -> Source:
 
 
 def load_sources(folder: Path) -> dict[str, Source]:
-    """Load every source file of a folder, by name."""
+    """Load every source file of a folder, by name; raises SourceError as load_source."""
+    from lake import source_folder  # it knows the formats, they sources
+
+    source_folder.require_read(folder)
     sources: dict[str, Source] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.glob("*.yaml")):
         source = load_source(path)
-        if source.name in sources:
-            raise SourceError(
-                f"{path.name}: name: expected a name of its own, found that source "
-                f"{source.name!r} is defined twice. Rename one of them."
-            )
-        sources[source.name] = source
+        source_folder.require_own_name(path, source.name, paths)
+        sources[source.name], paths[source.name] = source, path
     if not sources:
         raise SourceError(f"{folder}: no source files (*.yaml). Point WEIR_SOURCES at a folder.")
+    source_folder.require_apart(sources, paths)
     return sources
 
 

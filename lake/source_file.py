@@ -78,7 +78,8 @@ class Document:
         except yaml.MarkedYAMLError as err:
             mark = err.problem_mark or err.context_mark
             said = f"expected YAML, found: {err.problem or err.context}"
-            raise self._error(mark.line + 1 if mark else 1, "file", f"{said}. Mend it.") from err
+            remedy = "Indent by blanks, not by tabs." if "'\\t'" in said else "Mend it."
+            raise self._error(mark.line + 1 if mark else 1, "file", f"{said}. {remedy}") from err
         except (yaml.YAMLError, ValueError, RecursionError) as err:
             if isinstance(err, SourceError):
                 raise

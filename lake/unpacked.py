@@ -149,7 +149,7 @@ def require_text(head: bytes) -> None:
 def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
     """Return the beginning of an object, unpacked; damage further on does not matter.
 
-    Raises RefusedError for one of which nothing can be unpacked.
+    Raises RefusedError where damage leaves nothing of it.
     """
     reader = open_reader(stream, name)
     found = bytearray(size)
@@ -164,3 +164,10 @@ def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
     finally:
         stream.seek(0)
     return bytes(found[:filled]).removeprefix(BYTE_ORDER_MARK)
+
+
+def text_head(stream: BinaryIO, name: str, size: int) -> bytes:
+    """Return the beginning of an object of text, as first_bytes; raises RefusedError for others."""
+    head = first_bytes(stream, name, size)
+    require_text(head)
+    return head

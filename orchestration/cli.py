@@ -14,16 +14,20 @@ from orchestration.cli_options import Dir, Json
 
 
 class _Plain(TyperGroup):
-    """Prints an error of places and stores as its sentence: it says what to do."""
+    """Prints an error of places, stores and source files as its sentence: it says what to do."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Run a command; 2 for an error of that kind."""
         try:
             return super().invoke(ctx)
-        except (LocationError, StorageError) as err:
+        except (LocationError, StorageError, ValueError) as err:
+            from lake.source_file import SourceError  # `weir --help` does without
+
+            if isinstance(err, ValueError) and not isinstance(err, LocationError | SourceError):
+                raise
             from orchestration.commands.output import console, lines_safe
 
-            console(stderr=True).print(f"weir: {lines_safe(str(err))}")
+            console(stderr=True).print(f"weir: {lines_safe(str(err))}", soft_wrap=True)
             raise typer.Exit(2) from err
 
 

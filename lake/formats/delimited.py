@@ -23,7 +23,7 @@ from lake.dialect import Dialect
 from lake.field_map import FieldMap, keys_of
 from lake.formats import quoting, tsv, w3c
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
-from lake.formats.mapped import Plan, plan_of
+from lake.formats.mapped import Plan, incomplete_map, plan_of
 from lake.lines import Lines
 from lake.reads import quote_identifier, quote_literal
 from lake.records import CDN_REQUESTS
@@ -113,6 +113,8 @@ class DelimitedMap(Family):
 
     def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
         """Find the columns of a file; further segments have those of the first."""
+        if self.missing_in_map(source):
+            raise incomplete_map(self.missing_in_map(source))
         names, header_lines = w3c.columns_of(head, source, is_first=not _has_columns(previous))
         if names is None:
             if previous is not None:

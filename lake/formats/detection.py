@@ -6,25 +6,22 @@ own `looks_like`. Pure but for the registry: the same head and name give the sam
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from lake.formats import AUTO, FAMILIES, dialects, family_of, invoices
+from lake.formats import AUTO, FAMILIES, family_of, invoices
 from lake.formats.base import Family, Look
-from lake.formats.heads import objects
+from lake.formats.shapes import Shape, require_utf8, shape_of
 from lake.parquet_rows import column_names
 from lake.refused import RefusedError
 from lake.source import Source
-from lake.unpacked import first_bytes, require_text
+from lake.unpacked import text_head
 
 HEAD_BYTES = 1 << 18
 #: what a fitting name adds; by itself it is too little to go by
 _NAME_SCORE = 0.2
 _LEAST = 0.4
-#: how JSON of several lines begins
-_LONG_JSON = re.compile(rb'\s*(?:\[\s*)?\{\s*"')
 #: two families this close look the same
 _MARGIN = 0.05
 #: family -> columns of Parquet that are nobody else's
@@ -41,8 +38,8 @@ class Detection:
 
     family: str | None
     looks: Mapping[str, Look]
-    #: what it is made of, in words, where it is of no family
-    shape: str | None = None
+    #: what it is made of and what to do, where it is of no family
+    shape: Shape | None = None
 
     @property
     def detail(self) -> str:
@@ -50,12 +47,14 @@ class Detection:
         if self.family is not None:
             return f"{self.family}: {self.looks[self.family].reason}"
         found = "; ".join(f"{name}: {look.reason}" for name, look in self.looks.items())
-        nobodys = f"none of them ({self.shape})" if self.shape else "none of them"
+        nobodys = f"none of them ({self.shape.found})" if self.shape else "none of them"
+        remedy = self.shape.remedy if self.shape else None
         return (
             f"expected one of {', '.join(sorted(FAMILIES))}, found "
             f"{f'more than one may be ({found})' if found else nobodys} in its first "
             "lines and its name. Say which with --source or --format, declare format: in the "
-            "source file, or describe the log by a map: `weir source new FILE`."
+            f"source file, or describe the log by a map: `weir source new FILE`."
+            f"{f' Or {remedy}.' if remedy else ''}"
         )
 
 
@@ -77,24 +76,19 @@ def detect_head(head: bytes, name: str) -> Detection:
         is_clear = False
     if is_clear:
         return Detection(next(iter(ordered)), ordered)
-    return Detection(None, ordered, _shape_of(head))
-
-
-def _shape_of(head: bytes) -> str | None:
-    """Return what a head of no family is made of, as far as a map could describe it."""
-    if objects(head):
-        return "JSON objects"
-    if _LONG_JSON.match(head):
-        return "JSON over several lines, where a record a line is expected"
-    table = dialects.guess(head)
-    return table.shape if table is not None else None
+    return Detection(None, ordered, shape_of(head))
 
 
 def detect(stream: BinaryIO, name: str) -> Detection:
     """Return what a file looks like; raises RefusedError for one that cannot be read at all."""
-    head = first_bytes(stream, name, HEAD_BYTES)
-    require_text(head)
-    return detect_head(head, name)
+    return detect_head(head_of(stream, name), name)
+
+
+def head_of(stream: BinaryIO, name: str) -> bytes:
+    """Return the head of a text file, unpacked; raises RefusedError for what is no text."""
+    head = text_head(stream, name, HEAD_BYTES)
+    require_utf8(head)
+    return head
 
 
 def detect_parquet(stream: BinaryIO) -> Detection:

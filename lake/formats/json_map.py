@@ -23,7 +23,8 @@ from lake import canonical as sql
 from lake.field_map import FieldMap, keys_of, path_of
 from lake.formats import ndjson, syslog
 from lake.formats.base import Family, Judgement, Layout, Reject, Row, Skip
-from lake.formats.mapped import Plan, plan_of
+from lake.formats.mapped import Plan, incomplete_map, plan_of
+from lake.formats.shapes import is_document
 from lake.lines import Lines
 from lake.reads import quote_identifier, quote_literal
 from lake.records import CDN_REQUESTS
@@ -77,16 +78,18 @@ class JsonMap(Family):
         fields = self.fields(source)
         return [name for name in ("event_time", "status") if getattr(fields, name) is None]
 
-    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:  # noqa: ARG002
+    def layout(self, head: bytes, source: Source, previous: Layout | None) -> Layout:
         """Return the one layout of the source."""
         if previous is not None:
             return previous
         fields = self.fields(source)
         if self.missing_in_map(source):
+            raise incomplete_map(self.missing_in_map(source))
+        if is_document(head):
             raise RefusedError(
-                "incomplete_map",
-                "expected event_time and status in the map of the source, found none. Name the "
-                "fields of the log under map: in the source file.",
+                "bad_lines",
+                "expected a JSON object a line, found one JSON document that no line of is one. "
+                "Have it delivered with an object a line, e.g. by `jq -c '.[]'`.",
             )
         allows_syslog = (source.prefix or self.default_prefix) == "syslog"
         shape = quote_literal(json.dumps(_shape(fields.read_paths())))

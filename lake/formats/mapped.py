@@ -31,6 +31,7 @@ from lake.formats.mapped_values import (
     spoken,
     text_sql,
 )
+from lake.refused import RefusedError
 from lake.source import Source
 
 
@@ -52,6 +53,15 @@ class Plan:
         """Add a derived column; return its name."""
         self.derived[name] = expression
         return name
+
+
+def incomplete_map(missing: Sequence[str]) -> RefusedError:
+    """Return the refusal of a file whose source has no map that makes rows."""
+    return RefusedError(
+        "incomplete_map",
+        f"expected {' and '.join(missing)} in the map of the source, found no rule. Name the "
+        "fields of the log under map: in the source file; `weir source new FILE` drafts one.",
+    )
 
 
 def plan_of(

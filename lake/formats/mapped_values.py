@@ -25,8 +25,10 @@ from lake.reads import quote_literal
 Leaf = Callable[[str], str]
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
-_IN_MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6}
-_IN_BYTES = {
+#: unit -> ms
+IN_MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6}
+#: unit -> bytes; B itself is not there
+IN_BYTES = {
     "kB": 1e3, "KB": 1e3, "KiB": 1024.0, "MB": 1e6, "MiB": 1024.0**2, "GB": 1e9,
     "GiB": 1024.0**3, "bit": 0.125, "kbit": 125.0,
 }  # fmt: skip
@@ -102,7 +104,7 @@ def number_sql(rule: Rule, leaf: Leaf, kind: str = "double") -> str:
 def milliseconds(rule: DurationRule, leaf: Leaf) -> str:
     """Return the SQL of a duration in ms; nothing for what is no finite number."""
     value = number_sql(rule, leaf)
-    scaled = value if rule.unit == "ms" else f"{value} * {_IN_MS[rule.unit]!r}"
+    scaled = value if rule.unit == "ms" else f"{value} * {IN_MS[rule.unit]!r}"
     return f"nullif(nullif(nullif({scaled}, 'nan'), 'inf'), '-inf')"
 
 
@@ -110,7 +112,7 @@ def count_of_bytes(rule: BytesRule, leaf: Leaf) -> str:
     """Return the SQL of a count of bytes."""
     if rule.unit == "B":
         return number_sql(rule, leaf, "bigint")
-    return f"try_cast(round({number_sql(rule, leaf)} * {_IN_BYTES[rule.unit]!r}) as bigint)"
+    return f"try_cast(round({number_sql(rule, leaf)} * {IN_BYTES[rule.unit]!r}) as bigint)"
 
 
 def _epoch(text: str, unit: str) -> str:

@@ -125,6 +125,11 @@ def _metadata(report: IngestReport) -> dict[str, int]:
 
 def _checks(report: IngestReport) -> list[dg.AssetCheckResult]:
     held = [d for d in report.changes if d.state == "held"]
+    warned = [r for r in report.results if not r.is_passed and r.severity == "warning"]
+    unknown: dict[str, set[str]] = {}
+    for d in report.changes:
+        if d.unknown_fields:
+            unknown.setdefault(d.source, set()).update(d.unknown_fields)
     wrong = [
         d.delivery_id
         for d in report.changes
@@ -144,6 +149,12 @@ def _checks(report: IngestReport) -> list[dg.AssetCheckResult]:
             metadata={
                 "judgements": len(report.results),
                 "held": dg.MetadataValue.json({d.delivery_id: d.reason for d in held[:20]}),
+                "warnings": dg.MetadataValue.json(
+                    [f"{r.subject}: {r.check_name}, found {r.observed}" for r in warned[:20]]
+                ),
+                "fields_no_rule_names": dg.MetadataValue.json(
+                    {source: sorted(names) for source, names in sorted(unknown.items())}
+                ),
                 "remedy": "weir status --held; then weir release <delivery> or a new delivery",
             },
         ),

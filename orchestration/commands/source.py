@@ -20,13 +20,12 @@ import pyarrow as pa
 from lake.columnar import parser_of
 from lake.draft import Draft, draft
 from lake.formats import FAMILIES
-from lake.formats.detection import HEAD_BYTES, Detection, detect_parquet, family_for
+from lake.formats.detection import Detection, detect_parquet, family_for, head_of
 from lake.parquet_rows import is_parquet
 from lake.parse import Constants
 from lake.refused import RefusedError
-from lake.source import Source, SourceError, load_source, source_schema
+from lake.source import NameFacts, Source, SourceError, load_source, source_schema
 from lake.totals import ParseTotals
-from lake.unpacked import first_bytes
 from orchestration.commands.output import console, lines_safe, print_json, safe, table
 
 _NAME = re.compile(r"[^a-z0-9]+")
@@ -41,6 +40,9 @@ class _Tried:
     format: str
     totals: ParseTotals
     hosts: Counter[str]
+    facts: NameFacts
+    #: its source has periods: a name that declares none is told
+    has_periods: bool
 
 
 def new(files: Sequence[Path], name: str | None, out: Path | None, *, as_json: bool) -> int:
@@ -49,8 +51,8 @@ def new(files: Sequence[Path], name: str | None, out: Path | None, *, as_json: b
     if out is not None and out.exists():
         return _fail("new", f"{safe(out)}: expected a new file, found one. Name another one.", 2)
     try:
-        samples = [(str(path), _head(path)) for path in files]
         columnar = _columnar(files)
+        samples = [(str(path), b"" if columnar else _head(path)) for path in files]
     except RefusedError as err:
         return _fail("new", f"a sample is refused: {safe(err)}", 1)
     except OSError as err:
@@ -120,7 +122,10 @@ def _name_of(path: Path) -> str:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
-        return first_bytes(stream, path.name, HEAD_BYTES)
+        head = head_of(stream, path.name)
+    if not head.strip():
+        raise RefusedError("zero_bytes", "expected at least one line to look at, found none.")
+    return head
 
 
 def _columnar(files: Sequence[Path]) -> list[Detection]:
@@ -171,7 +176,7 @@ def _try(source: Source, path: Path) -> _Tried:
             totals = parser.parse(stream, path.name, size, constants, emit)
         finally:
             parser.close()
-    return _Tried(path, family.name, totals, hosts)
+    return _Tried(path, family.name, totals, hosts, facts, source.period is not None)
 
 
 def _document(tried: _Tried) -> dict[str, Any]:
@@ -183,6 +188,9 @@ def _document(tried: _Tried) -> dict[str, Any]:
         "accepted": totals.accepted,
         "rejected": totals.rejected,
         "reasons": totals.reasons(),
+        "period_start": tried.facts.period_start,
+        "period_end": tried.facts.period_end,
+        "is_period_missing": tried.has_periods and tried.facts.period_start is None,
         "unknown_fields": sorted(totals.unknown_fields),
         "hosts": dict(tried.hosts.most_common(_MAX_HOSTS)),
     }
@@ -195,6 +203,15 @@ def _show(document: dict[str, Any]) -> None:
         f"{document['accepted']} accepted, {document['rejected']} rejected",
         soft_wrap=True,
     )
+    if document["is_period_missing"]:
+        out.print(
+            "  by its name: no period, expected one by period.pattern and start_format; the times "
+            "of its events are not held to any",
+            soft_wrap=True,
+        )
+    elif document["period_start"] is not None:
+        start, end = safe(document["period_start"]), safe(document["period_end"])
+        out.print(f"  by its name: {start} to {end}", soft_wrap=True)
     if document["reasons"]:
         rows = list(document["reasons"].items())
         out.print(table("rejected", ("reason", "lines"), rows, (1,)))

@@ -10,6 +10,7 @@ from lake.deliveries import Delivery, history_of, read_ledger
 from lake.publish import last_release
 from lake.settings import load_settings
 from lake.versions import Family
+from orchestration.commands.drift import drift_of, shown_rows
 from orchestration.commands.output import console, grouped, iso, print_json, table
 from orchestration.operations import feeds, open_lake
 from orchestration.refresh import find_stale
@@ -27,6 +28,7 @@ def run(home: Path | None, *, held: bool, as_json: bool) -> int:
     if held:
         return _print_held([d for d in ledger if d.state in ("held", "rejected")], as_json)
     stale = {f: find_stale(catalog, f, price_contracts()) for f in _FAMILIES}
+    drift = drift_of(catalog, ledger)
     shown = last_release(catalog)
     known = sorted({d.source for d in ledger} | set(feeds(settings)))
     if as_json:
@@ -35,6 +37,7 @@ def run(home: Path | None, *, held: bool, as_json: bool) -> int:
                 "home": settings.home,
                 "deliveries": {s: _states([d for d in ledger if d.source == s]) for s in known},
                 "lines": {s: _lines([d for d in ledger if d.source == s]) for s in known},
+                "drift": [asdict(d) for d in drift],
                 "stale": {
                     f: {
                         "partitions": len(found),
@@ -59,6 +62,9 @@ def run(home: Path | None, *, held: bool, as_json: bool) -> int:
         rows.append((source, states, *(grouped(v) for v in _lines(own).values())))
     out.print(table("Deliveries and their lines", ("source", "deliveries", *_COUNTS), rows,
                     range(2, 7)))  # fmt: skip
+    if drift:
+        columns = ("source", "what", "deliveries", "last in")
+        out.print(table("What vendors changed, or looks odd", columns, shown_rows(drift), (2,)))
     late = [
         (f, len(found), sum(p.is_given_up for p in found),
          iso(found[0].start) if found else "-", iso(found[-1].start) if found else "-")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from pathlib import Path
 
@@ -166,11 +167,18 @@ SHAPES = {
     b"#Fields: date time sc-status\n2026-11-16 10:00:00 200\n":
         "delimited text, 3 columns named, delimiter space",
     b'{"a": 1}\n': "JSON objects",
-    b'[{"a": 1},\n{"a": 2}]\n': "JSON over several lines, where a record a line is expected",
-    b'{\n  "a": 1\n}\n': "JSON over several lines, where a record a line is expected",
-    b"[Mon Nov 16 10:00:00 2026] [error] no\n": None,
-    b"one, two and three\nfour\n": None,
-    b"a,b\n1,2\n": None,
+    b'[{"a": 1},\n{"a": 2}]\n': "one JSON document, no object a line",
+    b'{\n  "a": 1\n}\n': "one JSON document, no object a line",
+    b"[Mon Nov 16 10:00:00 2026] [error] no\n": "other lines of text",
+    b"one, two and three\nfour\n": "other lines of text",
+    b"a,b\n1,2\n": "other lines of text",
+    b"at=1 code=200 ms=3\nat=2 code=200 ms=4\n": "lines of key=value",
+    b"[1, 200]\n[2, 200]\n": "JSON arrays",
+    b'[{"a": 1}, {"a": 2}]\n': "one JSON document, no object a line",
+    b'[\n  {\n    "a": 1\n  }\n]\n': "one JSON document, no object a line",
+    b'{\n  "data": [{"a": 1}]\n}\n': "one JSON document, no object a line",
+    b"a" * 999: "no line end in 999 bytes",
+    b"\n": "no line with text",
 }  # fmt: skip
 
 
@@ -178,8 +186,30 @@ SHAPES = {
 def test_what_a_log_of_nobody_is_made_of_is_said(number):
     head, shape = list(SHAPES.items())[number]
     found = detect_head(head, "x.log")
-    assert (found.family, found.shape) == (None, shape)
-    assert (f"none of them ({shape})" if shape else "found none of them in") in found.detail
+    assert found.family is None
+    assert found.shape is not None
+    assert found.shape.found == shape
+    assert f"none of them ({shape})" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [('{"at": 1}\n'.encode("utf-16"), "not_a_log: .*UTF-16 text .*iconv"),
+     (bytes(range(256)) * 9, "not_a_log: .*lines of text in UTF-8"),
+     (gzip.compress(bytes(range(256)) * 9)[:60], "truncated: "),
+     (b"PK\x03\x04 and so on\n", "not_a_log: .*a zip archive")],
+    ids=["utf-16", "binary", "cut", "zip"],
+)  # fmt: skip
+def test_what_is_no_text_is_refused_for_that_and_has_no_shape(data, reason):
+    with pytest.raises(RefusedError, match=reason):
+        detect(io.BytesIO(data), "in/a")
+
+
+def test_a_few_broken_bytes_do_not_hide_what_a_log_is():
+    lines = b'{"time": "now", "status": 200}\n' * 9 + b"\xff\0\n"
+    found = detect(io.BytesIO(lines), "in/a")
+    assert found.shape is not None
+    assert found.shape.found == "JSON objects"
 
 
 def test_a_log_of_other_line_ends_is_refused_as_such():

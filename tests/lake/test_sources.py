@@ -55,7 +55,41 @@ def test_every_place_of_a_broken_file_is_a_line_of_it():
 def test_a_name_that_is_given_twice_is_refused(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(GOOD)
-    with pytest.raises(SourceError, match=r"b\.yaml: name: .*'feed' is defined twice\. Rename"):
+    with pytest.raises(SourceError, match=r"b\.yaml:2: name: .*'feed', as in a\.yaml\. Rename"):
+        load_sources(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix", "is_shared"),
+    [("in/", "", True), ("", ".gz", True), ("in/eu/", ".log.gz", True), ("in_eu/", "", False),
+     ("in/", ".csv", False)],
+)  # fmt: skip
+def test_two_sources_of_one_object_are_refused_for_it_would_count_twice(
+    prefix, suffix, is_shared, tmp_path
+):
+    first = GOOD.replace("{prefix: in/}", "{prefix: in/, suffix: .gz}")
+    second = f'name: other\nlanding: {{prefix: "{prefix}", suffix: "{suffix}"}}\n'
+    kept = [line for line in GOOD.splitlines() if not line.startswith(("name", "landing"))]
+    (tmp_path / "a.yaml").write_text(first)
+    (tmp_path / "b.yaml").write_text(second + "\n".join(kept))
+    if is_shared:
+        with pytest.raises(SourceError, match=r"b\.yaml:2: landing: .*'feed' \(a\.yaml: 'in/'"):
+            load_sources(tmp_path)
+    else:
+        assert set(load_sources(tmp_path)) == {"feed", "other"}
+
+
+def test_sources_of_different_tables_may_share_their_objects(tmp_path):
+    (tmp_path / "a.yaml").write_text(GOOD)
+    other = GOOD.replace("name: feed", "name: other").replace("rec_events", "cloudfront_v1")
+    (tmp_path / "b.yaml").write_text(other)
+    assert set(load_sources(tmp_path)) == {"feed", "other"}
+
+
+def test_a_source_file_that_would_not_be_read_is_named(tmp_path):
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yml").write_text(GOOD)
+    with pytest.raises(SourceError, match=r"b\.yml:1: file: .*Rename it to b\.yaml"):
         load_sources(tmp_path)
 
 

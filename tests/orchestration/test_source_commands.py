@@ -76,6 +76,53 @@ def test_a_log_of_no_shape_leaves_the_format_open(weir: Weir, tmp_path: Path) ->
     said = json.loads(weir("source", "new", log, "--json").stdout)
     assert said["format"] is None
     assert any("no format was told; candidates: " in todo for todo in said["open"])
+    assert "# other lines of text: TODO if a format string writes these lines" in said["text"]
+
+
+def test_check_says_which_period_a_name_declares(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    log, out = sample(tmp_path, *[ODD] * 30), tmp_path / "acme.yaml"
+    assert weir("source", "new", log, "--out", out).exit_code == 0
+    said = weir("source", "check", out, log).stdout
+    assert "by its name: 2026-11-16T10:00:00Z to 2026-11-16T11" in said
+    out.write_text(out.read_text().replace("'%Y-%m-%d-%H'", "'%Y%m%d%H'"))
+    result = weir("source", "check", out, log)
+    assert "by its name: no period, expected one by period.pattern" in result.stdout
+    (tried,) = json.loads(weir("source", "check", out, log, "--json").stdout)["samples"]
+    assert tried["is_period_missing"]
+
+
+@pytest.mark.parametrize("data", ["{}\n".encode("utf-16"), bytes(range(256)) * 9, b"\n\n"])
+def test_what_has_no_lines_of_text_is_not_drafted(weir: Weir, tmp_path: Path, data: bytes) -> None:  # noqa: F811
+    log, out = tmp_path / "x.log", tmp_path / "x.yaml"
+    log.write_bytes(data)
+    result = weir("source", "new", log, "--out", out)
+    assert result.exit_code == 1
+    assert "a sample is refused: " in result.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("format_name", ["json_map", "delimited_map"])
+def test_a_format_that_takes_a_map_is_not_inspected_without_one(
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+    format_name: str,
+) -> None:
+    log = sample(tmp_path, ODD)
+    result = weir("inspect", "--format", format_name, log)
+    assert result.exit_code == 1
+    assert "incomplete_map: expected event_time and status" in " ".join(result.stdout.split())
+
+
+def test_an_array_for_a_file_is_refused_with_the_way_to_lines(weir: Weir, tmp_path: Path) -> None:  # noqa: F811
+    out = tmp_path / "acme.yaml"
+    assert weir("source", "new", sample(tmp_path, *[ODD] * 30), "--out", out).exit_code == 0
+    whole = tmp_path / "whole.json"
+    for indent in (None, 2):
+        whole.write_text(json.dumps([ODD] * 30, indent=indent))
+        result = weir("source", "check", out, whole)
+        assert result.exit_code == 1
+        assert "bad_lines: expected a JSON object a line" in result.stderr
+        assert "jq -c '.[]'" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -135,6 +182,22 @@ def test_check_says_what_is_wrong_with_the_file_and_with_the_sample(
     broken = weir("source", "check", out, log, "--json")
     assert broken.exit_code == 1
     assert "Did you mean `owner`?" in json.loads(broken.stdout)["error"]
+
+
+@pytest.mark.parametrize("command", ["ingest", "status", "refresh", "replay"])
+def test_a_mistake_in_a_source_file_is_a_sentence_whatever_is_asked(
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    (tmp_path / "feed.yaml").write_text("name: feed\nformt: json_map\n")
+    monkeypatch.setenv("WEIR_SOURCES", str(tmp_path))
+    result = weir(command, "--dir", tmp_path / "lake")
+    assert result.exit_code == 2
+    assert result.stderr.lstrip().startswith("weir: feed.yaml:1: description: expected a value")
+    assert "feed.yaml:2: formt: " in result.stderr
+    assert "Did you mean `format`?" in result.stderr
 
 
 def test_the_schema_is_json(weir: Weir) -> None:  # noqa: F811
@@ -256,3 +319,35 @@ def test_a_draft_of_parquet_says_what_it_is(weir: Weir, tmp_path: Path) -> None:
     source = load_source(out)
     assert (source.format, source.container) == ("focus_invoice", "parquet")
     assert weir("source", "check", out, sample).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "column", "unit"),
+    [("duration_s", 0.5, "duration_ms", "s"), ("Time Taken (ms)", 12, "duration_ms", "ms"),
+     ("latencyUs", 900, "duration_ms", "us"), ("total_s", 0.5, "duration_ms", "s"),
+     ("ttfb_us", 900, "ttfb_ms", "us"), ("sizeKiB", 1.5, "bytes_out_total", "KiB"),
+     ("response_size_mb", 2, "bytes_out_total", "MB"), ("size_kbit", 8, "bytes_out_total", "kbit"),
+     ("request_time", 0.05, "duration_ms", "s")],
+)  # fmt: skip
+def test_a_unit_in_a_name_is_told_and_held_to(
+    weir: Weir,  # noqa: F811
+    tmp_path: Path,
+    name: str,
+    value: float,
+    column: str,
+    unit: str,
+) -> None:
+    record = {"timestamp_ms": 1794823205123, "status": 200, "path": "/a.ts", name: value}
+    out = tmp_path / "acme.yaml"
+    assert weir("source", "new", sample(tmp_path, *[record] * 30), "--out", out).exit_code == 0
+    source = load_source(out)
+    rule = getattr(source.map, column)
+    assert (rule.from_, rule.unit) == ((name,), unit)
+    assert source.map.event_time is not None
+    assert source.map.event_time.from_ == ("timestamp_ms",)
+    in_unit = {"s": 1e3, "ms": 1, "us": 1e-3, "KiB": 1024, "MB": 1e6, "kbit": 125}[unit] * value
+    ranges = source.expect.given()[column].p50
+    assert ranges is not None
+    assert ranges[0] < in_unit < ranges[1]
+    assert not ranges[0] < in_unit * 1000 < ranges[1]
+    assert not ranges[0] < in_unit / 1000 < ranges[1]
