@@ -6,6 +6,7 @@ own `looks_like`. Pure but for the registry: the same head and name give the sam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
