@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmarks.capacity import Capacity, capacity, sentence
 from benchmarks.harness import Spread, Usage, measure, ratios, rounds
+
+if TYPE_CHECKING:
+    from benchmarks.families import Measured
 
 #: candidate -> what it is
 CANDIDATES = {
@@ -63,6 +66,8 @@ class Report:
     gz_mb: float
     malformed_true: int
     rounds: int
+    #: of `weir`, by round
+    weir_cpu_s: tuple[float, ...]
     candidates: tuple[Figures, ...]
     checks_share: Spread
     canonical_share: Spread
@@ -86,9 +91,8 @@ def compare(
     cpu_hour_price: float = 1.0,
 ) -> Report:
     """Make the logs of a family and run every candidate on them, `count` times each."""
+    from benchmarks.families import record_of
     from benchmarks.logs import make_logs
-    from benchmarks.setup import source_of
-    from lake.formats import family_of
 
     logs = make_logs(family, lines, folder, seed)
     runs: dict[str, list[Usage]] = {name: [] for name in candidates}
@@ -99,13 +103,14 @@ def compare(
     steady = {name: [u.steady_cpu_s for u in used] for name, used in runs.items()}
     return Report(
         family=family,
-        record=family_of(source_of(family).format).record.identifier,
+        record=record_of(family),
         lines=lines,
         files=logs.files,
         raw_mb=logs.raw_bytes / 1e6,
         gz_mb=logs.gz_bytes / 1e6,
         malformed_true=logs.true_malformed,
         rounds=count,
+        weir_cpu_s=tuple(steady["weir"]),
         candidates=tuple(_figures(name, lines, runs) for name in candidates),
         checks_share=_share(steady["weir_checked"], steady["weir"]),
         canonical_share=_share(steady["weir"], steady["weir_raw"]),
@@ -224,39 +229,23 @@ def show(report: Report) -> None:
     typer.echo("")
 
 
-def show_beside(reports: Sequence[Report]) -> None:
-    """Print the families beside each other, by what `weir` costs."""
-    from rich.console import Console
-    from rich.table import Table
-
-    rates = {r.family: next(c for c in r.candidates if c.candidate == "weir") for r in reports}
-    records = {r.family: r.record for r in reports}
-    fastest: dict[str, float] = {}
-    for family, figures in rates.items():
-        record = records[family]
-        fastest[record] = max(fastest.get(record, 0.0), figures.lines_per_cpu_s)
-    table = Table(title="families beside each other, weir", title_justify="left")
-    table.add_column("family", no_wrap=True)
-    for name in ("bytes a line", "lines / CPU s", "of the fastest of its table", "of all"):
-        table.add_column(name, justify="right")
-    for report in sorted(reports, key=lambda r: -rates[r.family].lines_per_cpu_s):
-        rate = rates[report.family].lines_per_cpu_s
-        table.add_row(
-            report.family,
-            f"{report.raw_mb * 1e6 / report.lines:,.0f}",
-            f"{rate:,.0f}",
-            f"{rate / fastest[report.record]:.2f}",
-            f"{rate / max(fastest.values()):.2f}",
-        )
-    Console(width=max(Console().width, 100)).print(table)
-
-
 def _times(spread: Spread) -> str:
     return f"{spread.median:.2f} ({spread.low:.2f} to {spread.high:.2f}) times"
 
 
 def _percent(share: Spread) -> str:
     return f"{share.median:.0%} ({share.low:.0%} to {share.high:.0%})"
+
+
+def _beside(runs: Sequence[Measured], as_json: bool) -> None:
+    """Print the families beside each other."""
+    from benchmarks.families import beside, show_beside
+
+    rows = beside(runs)
+    if as_json:
+        typer.echo(json.dumps({"beside": list(map(asdict, rows))}, indent=1))
+    else:
+        show_beside(rows)
 
 
 def main(
@@ -266,6 +255,9 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the logs.")] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     others: Annotated[bool, typer.Option(help="Also Polars and PySpark, if installed.")] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Only weir: the families beside each other, in turns.")
+    ] = False,
     cpu_hour_price: Annotated[
         float,
         typer.Option(
@@ -274,6 +266,7 @@ def main(
     ] = 1.0,
 ) -> None:
     """Measure the ingest against what DuckDB and pyiceberg do by themselves."""
+    from benchmarks import families
     from benchmarks.logs import FAMILIES
     from benchmarks.others import OTHERS, installed
 
@@ -282,6 +275,11 @@ def main(
     unknown = sorted(set(wanted) - set(FAMILIES))
     if unknown:
         raise typer.BadParameter(f"found {unknown}, expected some of {list(FAMILIES)}")
+    if beside and others:
+        raise typer.BadParameter("found --others with --beside, which measures weir alone")
+    if beside:
+        _beside(families.measured(wanted, lines, count, seed, _measured), as_json)
+        return
     reports = []
     for name in wanted:
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
@@ -298,7 +296,13 @@ def main(
             show(report)
         reports.append(report)
     if len(reports) > 1 and not as_json:
-        show_beside(reports)
+        _beside(
+            [
+                families.Measured(r.family, r.record, r.lines, r.raw_mb, r.weir_cpu_s)
+                for r in reports
+            ],
+            as_json,
+        )
     if as_json:
         known = {**CANDIDATES, **OTHERS}
         described = {name: known[name] for name in candidates}

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.families import Measured, beside
+from benchmarks.harness import Spread
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -56,10 +59,11 @@ def test_load_canonicalisation_and_capacity_follow_from_the_rounds(report) -> No
 
 
 @pytest.mark.slow
-def test_families_stand_beside_each_other_within_their_table() -> None:
+@pytest.mark.parametrize("how", ["--no-others", "--beside"])
+def test_families_stand_beside_each_other_within_their_table(how: str) -> None:
     done = subprocess.run(
         [
-            sys.executable, "-m", "benchmarks.ingest", "--lines", "1000", "--rounds", "1",
+            sys.executable, "-m", "benchmarks.ingest", "--lines", "1000", "--rounds", "1", how,
             "--family", "squid", "--family", "apache", "--family", "rec_events",
         ],
         cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False,
@@ -67,8 +71,22 @@ def test_families_stand_beside_each_other_within_their_table() -> None:
     assert done.returncode == 0, done.stderr
     _, beside = done.stdout.split("families beside each other")
     rows = [line.split("│")[1:-1] for line in beside.splitlines() if line.count("│") > 2]
-    found = {row[0].strip(): (row[3].strip(), row[4].strip()) for row in rows}
+    found = {row[0].strip(): (row[4].strip(), row[5].strip()) for row in rows}
     assert set(found) == {"squid", "apache", "rec_events"}
     assert found["rec_events"][0] == "1.00"  # alone in its table
     assert "1.00" in (found["squid"][0], found["apache"][0])
     assert max(float(of_all) for _, of_all in found.values()) == 1
+    assert "bronze.cdn_requests: the slowest family" in beside
+
+
+def test_shares_of_families_are_taken_round_by_round() -> None:
+    def of(family: str, record: str, *cpu: float) -> Measured:
+        return Measured(family, record, lines=100, raw_mb=0.05, steady_cpu_s=cpu)
+
+    rows = beside([of("slow", "a", 4.0, 8.0), of("fast", "a", 2.0, 2.0), of("alone", "b", 1, 2)])
+    alone, fast, slow = rows
+    assert [r.family for r in rows] == ["alone", "fast", "slow"]
+    assert slow.of_its_table == Spread(0.375, 0.25, 0.5)
+    assert slow.of_all == Spread(0.25, 0.25, 0.25)
+    assert (fast.of_its_table.median, alone.of_its_table.median) == (1, 1)
+    assert (slow.bytes_per_line, fast.lines_per_cpu_s.median) == (500, 50)
