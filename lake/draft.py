@@ -1,24 +1,22 @@
 """A draft of a source file from sample logs: what can be told, and what a person has to decide.
 
-Belongs here: guesses by names and magnitudes, and the text of the draft. Does not: reading files
-or printing. All that comes out of a log or a name is written as a quoted YAML scalar, or in a
-comment without control characters.
+Belongs here: guesses by names and magnitudes, line by line of the draft. Does not: its text
+(lake/draft_text), reading files or printing.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from statistics import median
 
 from lake.draft_delimited import agreed_guess, dialect_line, named, split_time
 from lake.draft_names import NAMES, PERIODS
+from lake.draft_text import Draft, quoted, shown
 from lake.draft_units import (
     byte_unit,
     duration_unit,
-    expected_range,
     fields_named,
     numbers_of,
     words_of,
@@ -29,12 +27,9 @@ from lake.formats.detection import Detection, detect_head
 from lake.formats.dialects import Guess
 from lake.formats.heads import first_lines, objects
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_YAML_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _ZONED = re.compile(r"(?i)\d(z|[+-]\d\d(:?\d\d)?)$")
 _COMMON_LOG = re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}$")
-_SHOWN = 80
 _MAX_DEPTH = 4
 
 _MAPPED = {"json_map": "JSON objects", "delimited_map": "delimited lines"}
@@ -43,47 +38,6 @@ _DURATIONS = ("duration_ms", "ttfb_ms")
 _BYTES = ("bytes_out_total", "bytes_out_body", "bytes_in")
 #: columns whose values may stand in a source file: no address, no user, no URL
 _HARMLESS = ("status", "method", "http_version", "pop", "country", "content_type")
-
-
-@dataclass
-class Draft:
-    """The text of a draft, what was decided, and what is left to a person."""
-
-    format: str | None
-    decided: list[str] = field(default_factory=list)
-    open: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    #: column -> where its median may lie, by the sample
-    expected: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    def expect(self, column: str, unit: str, values: Sequence[object]) -> None:
-        """Remember where the median of a column lies, in the column's unit."""
-        if (found := expected_range(unit, values)) is not None:
-            self.expected[column] = found
-
-    @property
-    def text(self) -> str:
-        """Return the source file."""
-        return "\n".join(self.lines) + "\n"
-
-    def todo(self, said: str) -> str:
-        """Remember what is to be decided; return its comment."""
-        self.open.append(said)
-        return f"# TODO {said}"
-
-
-def quoted(value: object) -> str:
-    """Return a YAML scalar that is this text and nothing else, ASCII alone."""
-    text = str(value)
-    if _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS:
-        return text
-    return json.dumps(text)
-
-
-def shown(value: object) -> str:
-    """Return a value for a comment: one line, ASCII, no control characters, not long."""
-    text = json.dumps(str(value))[1:-1]
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def draft(

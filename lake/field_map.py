@@ -1,7 +1,8 @@
 """A field map: which fields of a vendor's log become which canonical columns, in which units.
 
-Belongs here: what the `map` of a source file may say. Does not: the SQL that it becomes
-(lake/formats/mapped.py) and what a line of the log looks like (lake/formats/json_map.py).
+Belongs here: what the `map` of a source file may say. Does not: how a zone, a time or a pattern is
+written (lake/field_words.py), the SQL that the map becomes (lake/formats/mapped.py) and what a line
+of the log looks like (lake/formats/json_map.py).
 A path names a field: `status`, `http.protocol`; a key that holds a dot stands in double quotes.
 """
 
@@ -11,15 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from lake.field_words import re2_pattern, time_format, zone_name
+
 _PATH = re.compile(r'(?:"[^"]+"|[^."]+)(?:\.(?:"[^"]+"|[^."]+))*')
 _KEY = re.compile(r'"([^"]+)"|([^."]+)')
-_OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):?([0-5]\d)")
-_PERCENT = re.compile(r"%(-?.|$)")
-_DIRECTIVES = set("aAwdbBmyYHIpMSfgnzZjUW%") | {"-d", "-m", "-H", "-I", "-M", "-S", "-j", "-y"}
 
 Scalar = str | bool | int | float
 CacheWord = Literal[
@@ -50,64 +49,13 @@ def path_of(keys: Iterable[str]) -> str:
     return ".".join(f'"{k}"' if "." in k else k for k in keys)
 
 
-@cache
-def _require_pattern(pattern: str) -> str:
-    import duckdb  # it is what runs the pattern
-
-    try:
-        duckdb.execute("select regexp_matches('', $1)", [pattern])
-    except duckdb.Error as err:
-        said = str(err).partition("\n")[0]
-        raise ValueError(
-            f"expected a regular expression of RE2, found {pattern!r}: {said}; "
-            "RE2 has no look-around and no back references"
-        ) from err
-    return pattern
-
-
-def _zone(name: str) -> str:
-    if _OFFSET.fullmatch(name):
-        return name
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as err:
-        raise ValueError(
-            f"expected UTC, a zone like Europe/Berlin or an offset like +03:30, found {name!r}; "
-            "use a name of the IANA time zone database"
-        ) from err
-    return name
-
-
-def offset_minutes(zone: str) -> int | None:
-    """Return the minutes east of UTC of a zone given as an offset, None for a named one."""
-    found = _OFFSET.fullmatch(zone)
-    if found is None:
-        return None
-    minutes = int(found[2]) * 60 + int(found[3])
-    return -minutes if found[1] == "-" else minutes
-
-
-def _time_format(text: str) -> str:
-    for found in _PERCENT.findall(text):
-        if found not in _DIRECTIVES:
-            raise ValueError(
-                f"expected directives of strptime like %Y-%m-%d %H:%M:%S, found {'%' + found!r}; "
-                "correct the directive"
-            )
-    if "%" not in text:
-        raise ValueError(
-            f"expected directives of strptime like %Y-%m-%d, found {text!r}; write it with them"
-        )
-    return text
-
-
 def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
 Path = Annotated[str, AfterValidator(_path)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_listed)]
-Pattern = Annotated[str, AfterValidator(_require_pattern)]
+Pattern = Annotated[str, AfterValidator(re2_pattern)]
 
 
 class Rule(BaseModel):
@@ -149,9 +97,9 @@ class TimeRule(Rule):
     #: parts of the text in their order, a space between them: a date and a time of day
     join: Paths = ()
     unit: TimeUnit | None = None
-    format: Annotated[str, AfterValidator(_time_format)] | None = None
+    format: Annotated[str, AfterValidator(time_format)] | None = None
     #: of text that names no zone itself
-    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    zone: Annotated[str, AfterValidator(zone_name)] = "UTC"
     #: which end of the request the vendor stamps; the end is turned into the start by the duration
     stamp: Literal["start", "end"] = "start"
 

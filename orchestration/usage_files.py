@@ -1,12 +1,7 @@
 """Usage files: CSV or Parquet of delivered bytes, as the relation that rating reads.
 
-Belongs here: columns, their checks, and the error that names file, row, column and remedy. Does
-not: what the usage costs (rating).
-
-Columns: `bytes`, and `slot_start` (an instant; without an offset it is UTC) or `period` (a month,
-2026-03). Optional: `scope` (a customer or domain), `requests`, `bytes_in`, `region`, `pop`,
-`scheme` (http or https), `completeness` (from above 0 to 1). Rows of the same slot and scope add
-up, so their order and how they are spread over files make no difference.
+Belongs here: reading files, judging their rows, and the error that names file, row, column and
+remedy. Does not: what a column may hold (usage_columns.py), nor what the usage costs (rating).
 
 A CSV file is parsed once, into a Parquet file beside it in a folder of the caller: rating reads
 usage several times, and parsing text costs ten times what reading columns does.
@@ -14,7 +9,7 @@ usage several times, and parsing text costs ten times what reading columns does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,31 +17,18 @@ import duckdb
 
 from lake.contracts import Contract
 from lake.reads import quote_identifier, quote_literal
+from orchestration.usage_columns import (
+    COLUMNS,
+    NUMBERS,
+    PARSED,
+    UsageError,
+    UsageFile,
+    defects_sql,
+    value_sql,
+)
 
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER",
-          "UBIGINT", "HUGEINT")  # fmt: skip
-_TEXTS = ("scope", "region", "pop", "scheme")
-_NUMBERS = ("bytes", "requests", "bytes_in")
-#: what a CSV file's columns are parsed as; the others are texts
-_PARSED = {"slot_start": "TIMESTAMP WITH TIME ZONE", "period": "DATE",
-           "completeness": "DECIMAL(9,6)"} | dict.fromkeys(_NUMBERS, "BIGINT")  # fmt: skip
-COLUMNS = ("slot_start", "period", *_NUMBERS, *_TEXTS, "completeness")
 _HOURLY_FROM = 24
 _SLOT_US = 300_000_000
-
-
-class UsageError(RuntimeError):
-    """A usage file that cannot be rated; names file, row, column, finding and remedy."""
-
-
-@dataclass(frozen=True)
-class _File:
-    """relation: what is rated. given: the file as it came, whose rows an error counts."""
-
-    path: Path
-    relation: str
-    types: Mapping[str, str]
-    given: _File | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +70,7 @@ def show_usage(
     return all(facts.is_complete for facts in known)
 
 
-def _describe(connection: duckdb.DuckDBPyConnection, file: Path) -> _File:
+def _describe(connection: duckdb.DuckDBPyConnection, file: Path) -> UsageFile:
     if not file.is_file():
         raise UsageError(f"{file}: no such file; expected CSV or Parquet. Correct the path.")
     literal = quote_literal(str(file))
@@ -120,104 +102,33 @@ def _describe(connection: duckdb.DuckDBPyConnection, file: Path) -> _File:
             f"{quote_identifier(n)} as {quote_identifier(n.strip().lower())}" for n in names
         )
         relation = f"(select {renamed} from {relation})"
-    return _File(file, relation, types)
+    return UsageFile(file, relation, types)
 
 
-def _parsed(connection: duckdb.DuckDBPyConnection, file: _File, copy: Path) -> _File:
+def _parsed(connection: duckdb.DuckDBPyConnection, file: UsageFile, copy: Path) -> UsageFile:
     """Write a CSV file's values as columns; what cannot be read is null there."""
-    values = ", ".join(f"{_value(file, c)} as {quote_identifier(c)}" for c in file.types)
+    values = ", ".join(f"{value_sql(file, c)} as {quote_identifier(c)}" for c in file.types)
     literal = quote_literal(str(copy))
     try:
         connection.execute(f"copy (select {values} from {file.relation}) to {literal}")
     except duckdb.Error as error:
         raise _unreadable(file, error) from error
-    types = {c: _PARSED.get(c, "VARCHAR") for c in file.types}
-    return _File(file.path, f"read_parquet({literal})", types, file)
+    types = {c: PARSED.get(c, "VARCHAR") for c in file.types}
+    return UsageFile(file.path, f"read_parquet({literal})", types, file)
 
 
-def _unreadable(file: _File, error: duckdb.Error) -> UsageError:
+def _unreadable(file: UsageFile, error: duckdb.Error) -> UsageError:
     return UsageError(
         f"{file.path}: {str(error).splitlines()[0]}; expected rows with as many fields as the "
         "header. Correct the file."
     )
 
 
-def _value(file: _File, column: str) -> str:
-    """Return the SQL of a column's value: null where it is missing or cannot be read."""
-    kind = file.types.get(column)
-    name = quote_identifier(column)
-    if kind is None:
-        return "0" if column in ("requests", "bytes_in") else "null"
-    if column in _NUMBERS:
-        if kind in _WHOLE:
-            return f"case when {name} >= 0 then try_cast({name} as bigint) end"
-        if kind != "VARCHAR":
-            raise UsageError(
-                f"{file.path}: {column} is a {kind}; expected whole numbers. Write it as integers: "
-                "a binary fraction is no count of bytes."
-            )
-        # a cast alone would read 1e3, 1_000 and 0x10 too
-        digits = f"regexp_full_match({name}, ' *[0-9]{{1,19}} *')"
-        number = f"case when {digits} then try_cast({name} as bigint)"
-        if column == "bytes":
-            return f"{number} end"
-        return f"{number} when {name} is null or trim({name}) = '' then 0 end"
-    if column == "slot_start":
-        return f"try_cast({name} as timestamptz)"
-    if column == "period":
-        if kind == "DATE":
-            return f"case when day({name}) = 1 then {name} end"
-        return (
-            f"case when regexp_full_match({name}, '[0-9]{{4}}-[0-9]{{2}}(-01)?') "
-            f"then try_cast(left({name}, 7) || '-01' as date) end"
-        )
-    if column == "completeness":
-        share = f"try_cast({name} as decimal(9, 6))"
-        if file.given is not None:  # null: it could not be read
-            return share
-        return f"case when {name} is null then 1 when {share} > 0 and {share} <= 1 then {share} end"
-    return f"cast({name} as varchar)"
-
-
-def _bad(file: _File) -> dict[str, tuple[str, str]]:
-    """Return by column: the condition of a row that cannot be rated, and what was expected."""
-    checks = {
-        column: (
-            f"{column} is null or {column} < 0"  # cheaper, for large files
-            if file.types[column] == "BIGINT"
-            else f"({_value(file, column)}) is null",
-            "a whole number of at least 0",
-        )
-        for column in _NUMBERS
-        if column in file.types
-    }
-    if "completeness" in file.types:
-        wrong = f"({_value(file, 'completeness')}) is null"
-        checks["completeness"] = (wrong, "a share above 0 and up to 1")
-    slot, period = (_value(file, c) for c in ("slot_start", "period"))
-    if "slot_start" in file.types and "period" in file.types:
-        checks["slot_start"] = (
-            f"({slot}) is null and ({period}) is null",
-            "an instant such as 2026-03-01T00:05:00Z, or a period",
-        )
-    elif "slot_start" in file.types:
-        checks["slot_start"] = (
-            f"({slot}) is null",
-            "an instant such as 2026-03-01T00:05:00Z",
-        )
-    else:
-        checks["period"] = (f"({period}) is null", "a month such as 2026-03")
-    if "scheme" in file.types:
-        wrong = "scheme is not null and scheme not in ('', 'http', 'https')"
-        checks["scheme"] = (wrong, "http, https or nothing")
-    return checks
-
-
-def _check_rows(connection: duckdb.DuckDBPyConnection, file: _File) -> _Facts:
-    any_bad = " or ".join(f"({condition})" for condition, _ in _bad(file).values())
-    slot = _value(file, "slot_start") if "slot_start" in file.types else "null::timestamptz"
+def _check_rows(connection: duckdb.DuckDBPyConnection, file: UsageFile) -> _Facts:
+    any_bad = " or ".join(f"({condition})" for condition, _ in defects_sql(file).values())
+    slot = value_sql(file, "slot_start") if "slot_start" in file.types else "null::timestamptz"
     scope = "scope" if "scope" in file.types else "null"
-    share = _value(file, "completeness") if "completeness" in file.types else "1"
+    share = value_sql(file, "completeness") if "completeness" in file.types else "1"
     try:
         row = connection.execute(
             f"select count(*), count({slot}), count({scope}), "
@@ -232,9 +143,9 @@ def _check_rows(connection: duckdb.DuckDBPyConnection, file: _File) -> _Facts:
     return _Facts(rows, slots, scopes, bool(is_aligned), least is None or least == 1)
 
 
-def _first_bad(connection: duckdb.DuckDBPyConnection, file: _File) -> UsageError:
+def _first_bad(connection: duckdb.DuckDBPyConnection, file: UsageFile) -> UsageError:
     """Return the error that names the first row that cannot be rated."""
-    checks = _bad(file)
+    checks = defects_sql(file)
     any_bad = " or ".join(f"({condition})" for condition, _ in checks.values())
     flags = ", ".join(f"({c}) as bad_{n}" for n, (c, _) in checks.items())
     shown = ", ".join(quote_identifier(n) for n in checks)
@@ -254,27 +165,27 @@ def _first_bad(connection: duckdb.DuckDBPyConnection, file: _File) -> UsageError
     )
 
 
-def _select(file: _File, vendor: str, facts: _Facts) -> str:
+def _select(file: UsageFile, vendor: str, facts: _Facts) -> str:
     """Return the usage of a checked file; columns that are right as they are stay bare."""
     texts = {
-        column: f"nullif({_value(file, column)}, '')" if column in file.types else "null"
+        column: f"nullif({value_sql(file, column)}, '')" if column in file.types else "null"
         for column in ("pop", "region", "scheme")
     }
-    scope = _value(file, "scope") if "scope" in file.types else "''"
+    scope = value_sql(file, "scope") if "scope" in file.types else "''"
     if facts.scopes < facts.rows:
         scope = f"coalesce({scope}, '')"
-    numbers = {c: quote_identifier(c) if c in file.types else "0" for c in _NUMBERS}
-    slot = _value(file, "slot_start") if facts.slots else "null"
-    if file.types.get("slot_start") == _PARSED["slot_start"] and facts.slots:
+    numbers = {c: quote_identifier(c) if c in file.types else "0" for c in NUMBERS}
+    slot = value_sql(file, "slot_start") if facts.slots else "null"
+    if file.types.get("slot_start") == PARSED["slot_start"] and facts.slots:
         slot = "slot_start"
     if facts.slots and not facts.is_aligned:
         slot = f"make_timestamptz(epoch_us({slot}) // {_SLOT_US} * {_SLOT_US})"
     period = "null"
     if facts.slots < facts.rows:
-        period = f"case when ({slot}) is null then {_value(file, 'period')} end"
+        period = f"case when ({slot}) is null then {value_sql(file, 'period')} end"
     completeness = "1000000"
     if "completeness" in file.types:
-        completeness = f"cast(({_value(file, 'completeness')}) * 1000000 as integer)"
+        completeness = f"cast(({value_sql(file, 'completeness')}) * 1000000 as integer)"
     return (
         f"select {quote_literal(vendor)} as vendor, cast({scope} as varchar) as scope, "
         + ", ".join(f"cast({sql} as varchar) as {column}" for column, sql in texts.items())

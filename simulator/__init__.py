@@ -6,9 +6,10 @@ reading logs. Start with `simulate(Scenario(...))`.
 
 from simulator.board import IncidentReport
 from simulator.plan import Delivered, Plan, simulate
-from simulator.rating import Tariff, rate
+from simulator.rating import rate
 from simulator.scenario import ALL_INCIDENTS, Incident, Scenario
 from simulator.tariffs import load_tariffs
+from simulator.terms import Tariff
 
 __all__ = [
     "ALL_INCIDENTS",

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from simulator.rating import Bill, Tariff, Usage, rate
+from simulator.rating import Bill, Usage, rate
+from simulator.terms import Tariff
 
 _COLUMNS = (
     "contract_id", "vendor", "currency", "component_no", "item", "scope", "day", "tier_no",

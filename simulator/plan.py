@@ -22,8 +22,8 @@ from simulator.feeds import FeedTruth, feeds_say
 from simulator.files import World, build_files
 from simulator.geo import write_geo
 from simulator.incidents import apply_incidents, plan_silence
-from simulator.rating import Tariff
 from simulator.scenario import CLOUDFLARE_SHARE, CLOUDFRONT_SHARE, Scenario
+from simulator.terms import Tariff
 from simulator.traffic import SUBREQUEST_SHARE, make_requests
 from simulator.truth import Ledger, make_ledger, write_ledger
 from simulator.vendor_counters import Said, vendors_say

@@ -1,20 +1,22 @@
-"""Contracts and the bills that follow from usage, exact throughout: the oracle.
+"""The bills that follow from usage, exact throughout: the oracle.
 
 Belongs here: every rule of money that the truth ledger needs, reckoned the long way (all samples of
 a month, zeros too, sorted and counted off; quantities as fractions, amounts as decimals). It shares
-no code with the pipeline: it would share its mistakes. Does not belong here: how contract files are
-read (tariffs), speed.
+no code with the pipeline: it would share its mistakes. Does not belong here: what a contract says
+(terms), how contract files are read (tariffs), speed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
 from zoneinfo import ZoneInfo
+
+from simulator.terms import ZERO, Charge, Tariff
 
 _SLOT = timedelta(minutes=5)
 _ROUND: Mapping[str, Callable[[Fraction], int]] = {
@@ -24,67 +26,6 @@ _ROUND: Mapping[str, Callable[[Fraction], int]] = {
     "down": floor,
     "exact": lambda _: 0,
 }
-ZERO = Decimal(0)
-
-
-@dataclass(frozen=True)
-class Tier:
-    """From a quantity (exclusive) to another (inclusive, None is open), at a price."""
-
-    start: Decimal
-    end: Decimal | None
-    price: Decimal
-    flat: Decimal = ZERO
-    is_committed: bool = False
-
-
-@dataclass(frozen=True)
-class Charge:
-    """A component of a tariff; what a kind does not use keeps its default."""
-
-    kind: str
-    tiers: tuple[Tier, ...] = ()
-    #: whole quantity at the tier it lies in
-    is_reached_only: bool = False
-    is_per_scope: bool = False
-    parts: frozenset[str] | None = None
-    package: Decimal = Decimal(1)
-    direction: str = "egress"
-    valid_days: str = "month"
-    minimum: Decimal = ZERO
-    #: of the quantity, to whole units
-    rounding: str = "exact"
-    amount: Decimal | None = None
-    percent: Decimal | None = None
-    multiplier: Decimal = Decimal(1)
-    first_month: date | None = None
-    last_month: date | None = None
-
-
-@dataclass(frozen=True)
-class Tariff:
-    """What a vendor charges, in the months from `valid_from` up to `valid_to` (exclusive)."""
-
-    contract_id: str
-    vendor: str
-    currency: str
-    charges: tuple[Charge, ...]
-    valid_from: date = date.min
-    valid_to: date | None = None
-    zone: str = "UTC"
-    gigabyte: int = 10**9
-    megabit: int = 10**6
-    digits: int = 2
-    mode: str = "half_up"
-    factor: Decimal = Decimal(1)
-    activated_on: date = date.min
-    customers: frozenset[str] | None = None
-    regions: Mapping[str, str] = field(default_factory=dict)
-
-    def region_of(self, pop: str) -> str:
-        """Return the region of a PoP, by the longest beginning that fits."""
-        fitting = [prefix for prefix in self.regions if pop.startswith(prefix)]
-        return self.regions[max(fitting, key=len)] if fitting else "other"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from simulator.rating import ZERO, Charge, Tariff, Tier
+from simulator.terms import ZERO, Charge, Tariff, Tier
 
 _GIGABYTES = {"GB": 10**9, "GiB": 2**30}
 _MEGABITS = {"Mbps": 10**6, "Mibps": 2**20}

@@ -28,8 +28,8 @@ from simulator.facts import (
 )
 from simulator.files import FEEDS, World
 from simulator.malform import KINDS
-from simulator.rating import Tariff
 from simulator.scenario import Scenario
+from simulator.terms import Tariff
 from simulator.world import CDNS
 
 QUANTILES = (50, 95, 99)

@@ -24,8 +24,9 @@ from simulator.bills import bills_of, nine_digits
 from simulator.board import NO_ROWS, Arrival, Counts
 from simulator.events import Events
 from simulator.facts import instants
-from simulator.rating import Bill, BillLine, Tariff
+from simulator.rating import Bill, BillLine
 from simulator.scenario import Scenario
+from simulator.terms import Tariff
 from simulator.world import DISTRIBUTIONS, POPS, PRODUCERS
 
 ZONE = "zone7weir"

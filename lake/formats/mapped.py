@@ -6,7 +6,7 @@ words (lake/formats/mapped_values.py), nor how a field is got out of a line, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lake import canonical as sql
@@ -182,15 +182,7 @@ def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     line = plan.step("w_line", given("request_line", "null::varchar"))
     target = f"null_if_empty(split_part({line}, ' ', 2))" if fields.request_line else "null"
     url = plan.step("w_url", given("url", target))
-    # what follows the question mark is cut off first: CMCD makes it the longest part by far
-    bare = plan.step("w_bare", f"split_part({url}, '?', 1)")
-    plan.step("w_asked", f"case when {bare} <> {url} then substr({url}, length({bare}) + 2) end")
-    is_absolute = f"not starts_with({bare}, '/') and contains({bare}, '://')"
-    plan.step(
-        "w_after", f"case when {is_absolute} then substr({bare}, strpos({bare}, '://') + 3) end"
-    )
-    plan.step("w_authority", "regexp_extract(w_after, '^[^/#]*')")
-    plan.step("w_target", f"coalesce(substr(w_after, length(w_authority) + 1), {bare})")
+    _add_parts(plan, url)
     authority = "null_if_empty(regexp_extract(w_authority, '([^@]*)$', 1))"
     plan.step("w_host_given", given("host", authority))
     plan.step("w_host", "plain_host(w_host_given)")
@@ -201,14 +193,8 @@ def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
     first, last = (f"null_if_empty(split_part({line}, ' ', {n}))" for n in (1, 3))
     plan.canonical["method"] = given("method", first if is_line else "null::varchar")
     plan.canonical["http_version"] = given("http_version", last if is_line else "null::varchar")
-    of_url = "case when w_target = '' then '/' else without_query(w_target) end"
-    path = given("path", of_url)
-    plan.derived |= sql.path_steps(path if path == of_url else f"without_query({path})")
-    of_url = "case when contains(w_asked, '#') then split_part(w_asked, '#', 1) else w_asked end"
-    plan.step("w_query_given", given("query", of_url))
-    # to trim costs as much as all else that is done to a query string
-    trimmed = "case when starts_with(w_query_given, '?') then ltrim(w_query_given, '?')"
-    plan.step("w_query", f"nullif({trimmed} else w_query_given end, '')")
+    _add_path(plan, given)
+    _add_query(plan, given)
     plan.canonical |= {
         "path_raw": "path_0",
         "path": "path_d",
@@ -216,6 +202,33 @@ def _add_request(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:
         "stream_kind": "coalesce(stream_kind_of(path_d, ext_d), 'other')",
         "cmcd": given("cmcd", "cmcd_of(w_query)"),
     }
+
+
+def _add_parts(plan: Plan, url: str) -> None:
+    """Add what a URL, absolute or from the path on, has before, between and after its marks."""
+    # what follows the question mark is cut off first: CMCD makes it the longest part by far
+    bare = plan.step("w_bare", f"split_part({url}, '?', 1)")
+    plan.step("w_asked", f"case when {bare} <> {url} then substr({url}, length({bare}) + 2) end")
+    is_absolute = f"not starts_with({bare}, '/') and contains({bare}, '://')"
+    plan.step(
+        "w_after", f"case when {is_absolute} then substr({bare}, strpos({bare}, '://') + 3) end"
+    )
+    plan.step("w_authority", "regexp_extract(w_after, '^[^/#]*')")
+    plan.step("w_target", f"coalesce(substr(w_after, length(w_authority) + 1), {bare})")
+
+
+def _add_path(plan: Plan, given: Callable[[str, str], str]) -> None:
+    of_url = "case when w_target = '' then '/' else without_query(w_target) end"
+    path = given("path", of_url)
+    plan.derived |= sql.path_steps(path if path == of_url else f"without_query({path})")
+
+
+def _add_query(plan: Plan, given: Callable[[str, str], str]) -> None:
+    of_url = "case when contains(w_asked, '#') then split_part(w_asked, '#', 1) else w_asked end"
+    plan.step("w_query_given", given("query", of_url))
+    # to trim costs as much as all else that is done to a query string
+    trimmed = "case when starts_with(w_query_given, '?') then ltrim(w_query_given, '?')"
+    plan.step("w_query", f"nullif({trimmed} else w_query_given end, '')")
 
 
 def _add_cache(plan: Plan, fields: FieldMap, leaf: Leaf) -> None:

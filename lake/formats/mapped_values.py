@@ -17,8 +17,8 @@ from lake.field_map import (
     Rule,
     TextRule,
     TimeRule,
-    offset_minutes,
 )
+from lake.field_words import offset_minutes
 from lake.reads import quote_literal
 
 #: gives the SQL of a field's text by its path

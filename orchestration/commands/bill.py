@@ -26,7 +26,8 @@ from orchestration.commands.output import (
 )
 from orchestration.explain import explain
 from orchestration.rating import TRAFFIC, rate
-from orchestration.usage_files import UsageError, show_usage
+from orchestration.usage_columns import UsageError
+from orchestration.usage_files import show_usage
 
 _SHOWN = (
     "month", "line_no", "kind", "item", "name", "scope", "tier_no", "tier_from", "tier_to", "unit",

@@ -18,7 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from lake.columnar import parser_of
-from lake.draft import Draft, draft
+from lake.draft import draft
+from lake.draft_text import Draft
 from lake.formats import FAMILIES
 from lake.formats.detection import Detection, detect_parquet, family_for, head_of
 from lake.parquet_rows import is_parquet

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.commands.output import console, grouped, table
 
 if TYPE_CHECKING:
-    from orchestration.commands.demo import DemoResult
+    from orchestration.commands.demo_figures import DemoResult
 
 
 def as_document(result: DemoResult) -> dict[str, Any]:

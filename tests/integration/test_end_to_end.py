@@ -16,7 +16,7 @@ from lake.publish import MARTS, last_release
 from lake.reads import create_views
 from lake.records import RECORDS
 from orchestration.cli import app
-from orchestration.commands.demo import _PERCENTILES
+from orchestration.commands.demo_figures import PERCENTILES
 from orchestration.commands.truth import Truth
 from orchestration.partitions import starts_between
 
@@ -42,7 +42,7 @@ def test_every_figure_is_the_truth_of_what_was_delivered(truth: Truth) -> None:
 
 
 def test_every_percentile_is_within_its_stated_error(truth: Truth) -> None:
-    estimates = truth.estimates(_PERCENTILES)
+    estimates = truth.estimates(PERCENTILES)
 
     assert estimates
     assert [e.name for e in estimates if not e.is_within] == []

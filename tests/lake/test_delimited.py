@@ -18,7 +18,7 @@ from lake.inflate import Buffer
 from lake.lines import Lines
 from lake.refused import RefusedError
 
-from .test_parse_properties import BOUNDED
+from .parse.either_way import BOUNDED
 
 MAP = {"event_time": {"from": "at", "unit": "iso"}, "status": "code", "url": "what"}
 AT = datetime(2026, 11, 16, 10, 0, 5, tzinfo=UTC)

@@ -18,7 +18,7 @@ from lake.publication import Published
 from lake.refused import RefusedError
 from lake.source import LandingSpec, SourceError, load_source
 
-from .test_parse_properties import BOUNDED
+from .parse.either_way import BOUNDED
 
 BUCKET = {"start_time": 1794823200, "service_id": "S1", "edge_requests": 12,
           "edge_resp_header_bytes": 4, "edge_resp_body_bytes": 30}  # fmt: skip

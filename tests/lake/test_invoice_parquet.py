@@ -22,7 +22,7 @@ from lake.refused import RefusedError
 from lake.source import LandingSpec, SourceError, load_source
 from orchestration.commands import inspect as inspected
 
-from .test_parse_properties import BOUNDED
+from .parse.either_way import BOUNDED
 
 MONTH = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
 ROW: dict[str, Any] = {

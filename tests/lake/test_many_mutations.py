@@ -27,7 +27,8 @@ MARKS = (b"\t", b'"', b"\\", b"\0", b"\xff", b"\xef\xbb\xbf", b"#", b"{", b"}", 
 CHILD = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[1])
-from tests.lake.conftest import PROTECTION, source_of, NOW
+from tests.lake.box import NOW, PROTECTION
+from tests.lake.feeds import source_of
 from lake.formats import FAMILIES
 from lake.parse import Constants, Parser
 from lake.source import ABSOLUTE_RANGE

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from simulator import ALL_INCIDENTS, Incident, Plan, Scenario, Tariff, simulate
-from simulator.rating import Charge, Tier
+from simulator.terms import Charge, Tier
 from simulator.world import ISPS
 
 START = datetime(2026, 11, 16, tzinfo=UTC)

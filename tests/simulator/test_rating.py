@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from simulator import Tariff, load_tariffs
-from simulator.rating import Bill, Charge, Tier, Usage, rate
+from simulator.rating import Bill, Usage, rate
+from simulator.terms import Charge, Tier
 
 MONTH = date(2026, 11, 1)
 GB = 10**9
