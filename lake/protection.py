@@ -61,17 +61,19 @@ class Protection:
         return rows
 
     def _addresses(self, rows: pa.Table) -> pa.Table:
-        """Look up and cut; a geo file counts where it knows, the vendor's value elsewhere."""
+        """Look up and cut; the vendor's own values count, a geo file fills what is missing."""
         found = protect(rows.column("client_ip"), self.geo)
         rows = _with(_with(rows, "client_ip", found.client_ip), "client_ip_version", found.version)
         if found.asn is not None and found.country is not None and found.region is not None:
-            country = _given(rows, "country", pa.string())
-            # the vendor's region goes with the vendor's country
-            agrees = pc.or_kleene(pc.is_null(found.country), pc.equal(found.country, country))
-            region = pc.if_else(agrees, _given(rows, "region", pa.string()), None)
-            rows = _with(rows, "asn", pc.coalesce(found.asn, _given(rows, "asn", pa.int64())))
-            rows = _with(rows, "country", pc.coalesce(found.country, country))
-            rows = _with(rows, "region", pc.coalesce(found.region, region))
+            country, region = (_given(rows, n, pa.string()) for n in ("country", "region"))
+            is_filled = pc.and_(pc.is_null(country), pc.is_valid(found.country))
+            country = pc.coalesce(country, found.country)
+            # a region goes with the country of whoever says it
+            agrees = pc.fill_null(pc.equal(found.country, country), fill_value=False)
+            file_region = pc.if_else(agrees, found.region, None)
+            region = pc.if_else(is_filled, file_region, pc.coalesce(region, file_region))
+            rows = _with(rows, "asn", pc.coalesce(_given(rows, "asn", pa.int64()), found.asn))
+            rows = _with(_with(rows, "country", country), "region", region)
         if "extra" in rows.column_names:
             rows = _with(rows, "extra", _cut_forwarded(rows.column("extra").combine_chunks()))
         return rows

@@ -1,4 +1,4 @@
-"""Rows of a lake have the place that the geo file of their ingest knows, else the vendor's."""
+"""Rows of a lake have the place that the vendor says, else what the geo file knows."""
 
 from __future__ import annotations
 
@@ -7,24 +7,34 @@ from dataclasses import replace
 from .geo_files import country_and_network
 
 
-def test_a_geo_file_counts_where_it_knows_and_the_vendor_elsewhere(box, make, tmp_path):
+def test_the_vendor_counts_and_a_geo_file_fills_what_is_missing(box, make, tmp_path):
     geo = country_and_network(tmp_path, "FR", 64500)
     box.protection = replace(box.protection, geo=geo)
+    said = {"ClientCountry": "de", "ClientRegionCode": "BE", "ClientASN": 3320}
     flares = [
-        make.line("cloudflare_logpush", {"ClientIP": ip, "ClientRegionCode": "BE", "RayID": ip})
-        for ip in ("192.0.2.77", "198.51.100.1")
+        make.line("cloudflare_logpush", {**said, **changes, "ClientIP": ip, "RayID": ray})
+        for ray, ip, changes in (
+            ("all", "192.0.2.77", {}),
+            ("no-place", "192.0.2.77", {"ClientCountry": None}),
+            ("no-network", "192.0.2.77", {"ClientASN": None}),
+            ("unknown", "198.51.100.1", {"ClientCountry": None, "ClientASN": None}),
+        )
     ]
     box.land("cloudflare/a.gz", make.file("cloudflare_logpush", flares))
     box.land("cloudfront/a.gz", make.file("cloudfront_v1", [make.line("cloudfront_v1")]))
     box.land("rec_events/a.gz", make.file("rec_events", [make.line("rec_events")]))
     box.run()
-    columns = "cdn, client_ip, country, region, asn"
-    rows = box.sql(f"select {columns} from {{}} order by all", "bronze.cdn_requests")
-    assert rows == [
-        ("cloudflare", "192.0.2.0", "FR", None, 64500),
-        ("cloudflare", "198.51.100.0", "DE", "BE", 3320),
-        ("cloudfront", "192.0.2.0", "FR", None, 64500),
-    ]
+    columns = "cdn, request_id, country, region, asn"
+    found = box.sql(f"select {columns} from {{}} order by cdn, request_id", "bronze.cdn_requests")
+    rows = {(row[0], row[1] if row[0] == "cloudflare" else None): row[2:] for row in found}
+    assert rows == {
+        ("cloudflare", "all"): ("DE", "BE", 3320),
+        # Belgium or Berlin: the vendor's region is none of the file's country
+        ("cloudflare", "no-place"): ("FR", None, 3320),
+        ("cloudflare", "no-network"): ("DE", "BE", 64500),
+        ("cloudflare", "unknown"): (None, "BE", None),
+        ("cloudfront", None): ("FR", None, 64500),
+    }
     assert {d.source: d.geo_version for d in box.ledger().values()} == {
         "cloudflare": geo.version,
         "cloudfront": geo.version,
