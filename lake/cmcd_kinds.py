@@ -14,7 +14,8 @@ KINDS = {
     "c": "caption", "tt": "caption", "k": "key",
 }  # fmt: skip
 
-_TYPES, _SAID = pa.array(KINDS), pa.array(KINDS.values())
+# of lists: pyarrow imports pandas to look at anything else
+_TYPES, _SAID = pa.array(list(KINDS)), pa.array(list(KINDS.values()))
 _FINER = pa.array(["i", "c", "tt"])
 
 
