@@ -5,6 +5,8 @@ Belongs here: which word of the player counts. Does not: what a path says (lake/
 
 from __future__ import annotations
 
+from functools import cache
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,21 +15,25 @@ KINDS = {
     "m": "manifest", "i": "init", "a": "segment", "v": "segment", "av": "segment",
     "c": "caption", "tt": "caption", "k": "key",
 }  # fmt: skip
+_FINER = ("i", "c", "tt")
 
-# of lists: pyarrow imports pandas to look at anything else
-_TYPES, _SAID = pa.array(list(KINDS)), pa.array(list(KINDS.values()))
-_FINER = pa.array(["i", "c", "tt"])
+
+@cache
+def _words() -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Return the types, what they say, and the finer types; not at import, which brings pandas."""
+    return pa.array(list(KINDS)), pa.array(list(KINDS.values())), pa.array(_FINER)
 
 
 def with_kinds(rows: pa.Table, object_type: pa.Array, stream_format: pa.Array) -> pa.Table:
     """Return rows whose kinds heed the player's word where the path does not tell."""
+    types, said_by, finer = _words()
     by_path = rows.column("object_type")
     kinds = by_path
     if object_type.null_count < len(object_type):
         # a path rarely tells an init segment from another, and never one of captions
-        is_finer = pc.and_(pc.equal(by_path, "segment"), pc.is_in(object_type, _FINER))
+        is_finer = pc.and_(pc.equal(by_path, "segment"), pc.is_in(object_type, finer))
         is_wide = pc.or_(is_finer, pc.equal(by_path, "other"))
-        said = _SAID.take(pc.index_in(object_type, _TYPES))
+        said = said_by.take(pc.index_in(object_type, types))
         is_told = pc.and_(is_wide, said.is_valid())
         if pc.any(is_told).as_py():
             kinds = pc.if_else(is_told, said, by_path)

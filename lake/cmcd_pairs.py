@@ -21,7 +21,6 @@ from lake.engine import Engine
 #: beyond either, what was known is forgotten: made-up pairs must not fill the memory
 _MOST_PAIRS = 150_000
 _MOST_BYTES = 32 << 20
-_TOO_LONG = pa.scalar(BIT["too_long"], pa.int16())
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,8 @@ class KnownPairs:
             return read
         texts = self._clean(read.column("text").combine_chunks())
         # what is longer than its key may be is no identifier
-        is_long = pc.bit_wise_and(read.column("flaws").combine_chunks(), _TOO_LONG)
+        too_long = pa.scalar(BIT["too_long"], pa.int16())
+        is_long = pc.bit_wise_and(read.column("flaws").combine_chunks(), too_long)
         texts = pc.if_else(pc.equal(is_long, 0), texts, pa.scalar(None, pa.string()))
         return read.set_column(read.schema.get_field_index("text"), "text", texts)
 
