@@ -168,7 +168,7 @@ class _Checked:
         )
 
 
-#: part of a codec's message -> reason; checked against real damage in tests/lake/test_codecs.py
+#: part of a codec's message -> reason; checked against real damage in tests/lake/test_refused.py
 _SAID = {
     "Truncated compressed stream": "truncated",
     "CRC check failed": "crc",

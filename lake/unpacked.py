@@ -164,10 +164,3 @@ def first_bytes(stream: BinaryIO, name: str, size: int) -> bytes:
     finally:
         stream.seek(0)
     return bytes(found[:filled]).removeprefix(BYTE_ORDER_MARK)
-
-
-def text_head(stream: BinaryIO, name: str, size: int) -> bytes:
-    """Return the beginning of an object of text, as first_bytes; raises RefusedError for others."""
-    head = first_bytes(stream, name, size)
-    require_text(head)
-    return head

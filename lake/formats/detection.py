@@ -17,7 +17,7 @@ from lake.formats.shapes import Shape, require_utf8, shape_of
 from lake.parquet_rows import column_names
 from lake.refused import RefusedError
 from lake.source import Source
-from lake.unpacked import text_head
+from lake.unpacked import first_bytes, require_text
 
 HEAD_BYTES = 1 << 18
 #: what a fitting name adds; by itself it is too little to go by
@@ -54,7 +54,7 @@ class Detection:
             f"expected one of {', '.join(sorted(FAMILIES))}, found "
             f"{f'more than one may be ({found})' if found else nobodys} in its first "
             "lines and its name. Say which with --source or --format, declare format: in the "
-            f"source file, or describe the log by a map: `weir source new FILE`."
+            "source file, or describe the log by a map: `weir source new FILE`."
             f"{f' Or {remedy}.' if remedy else ''}"
         )
 
@@ -87,7 +87,8 @@ def detect(stream: BinaryIO, name: str) -> Detection:
 
 def head_of(stream: BinaryIO, name: str) -> bytes:
     """Return the head of a text file, unpacked; raises RefusedError for what is no text."""
-    head = text_head(stream, name, HEAD_BYTES)
+    head = first_bytes(stream, name, HEAD_BYTES)
+    require_text(head)
     require_utf8(head)
     return head
 

@@ -55,9 +55,9 @@ def drift_of(catalog: Catalog, ledger: Iterable[Delivery]) -> list[Drift]:
             what = f"{name}: expected {expected}" + (", found 0" if observed == "0" else "")
             said.setdefault((current[subject].source, what), []).append(current[subject])
     found = [_drift(source, what, ds) for (source, what), ds in said.items()]
-    newest = {(f.source, f.what): current[f.last_delivery_id].last_modified for f in found}
     found.sort(key=lambda f: (f.source, f.what))
-    return sorted(found, key=lambda f: newest[f.source, f.what], reverse=True)
+    found.sort(key=lambda f: current[f.last_delivery_id].last_modified, reverse=True)
+    return found
 
 
 def _drift(source: str, what: str, deliveries: Sequence[Delivery]) -> Drift:
